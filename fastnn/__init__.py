@@ -1,0 +1,52 @@
+"""fastnn trains and runs dense feed-forward networks on the CPU, on plain NumPy arrays.
+
+One column is one example.  `MLP` is the network; the functions are the equations of one
+layer; `set_backend` chooses the kernels that compute them all.
+
+Examples
+--------
+>>> import fastnn
+>>> X, Y = [[0, 0, 1, 1], [0, 1, 0, 1]], [[0, 1, 1, 0]]
+>>> net = fastnn.MLP([2, 4, 1], seed=1, dtype="float64")
+>>> history = net.fit(X, Y, epochs=2000, learning_rate=1.0)
+>>> net.predict(X)
+array([[0, 1, 1, 0]])
+"""
+
+__version__ = "0.1.0"
+
+from fastnn.backends import (
+    available_backends,
+    backend_info,
+    get_num_threads,
+    set_backend,
+    set_num_threads,
+    use_backend,
+)
+from fastnn.functional import (
+    activate,
+    activation_backward,
+    activation_derivative,
+    cost,
+    dense_backward,
+    dense_forward,
+)
+from fastnn.network import MLP
+from fastnn.training import History
+
+__all__ = [
+    "MLP",
+    "History",
+    "activate",
+    "activation_backward",
+    "activation_derivative",
+    "available_backends",
+    "backend_info",
+    "cost",
+    "dense_backward",
+    "dense_forward",
+    "get_num_threads",
+    "set_backend",
+    "set_num_threads",
+    "use_backend",
+]

@@ -1,0 +1,64 @@
+# The output layer: the cost and its derivative.
+
+
+cdef inline vector loss_of(vector a, vector y, int loss) noexcept nogil:
+    cdef vector tiny = splat(1.1754943508222875e-38 if SINGLE else 2.2250738585072014e-308)
+    cdef vector below_one = splat(1 - (5.960464477539063e-08 if SINGLE else 1.1102230246251565e-16))
+    if loss == MSE:
+        return splat(0.5) * (a - y) * (a - y)
+    if loss == CROSS_ENTROPY:
+        return -y * log(maximum(tiny, a))
+    return -(y * log(maximum(tiny, a)) + (splat(1) - y) * log_of_one_minus(minimum(below_one, a)))
+
+
+cdef double cost_of_panel(
+    const real* a, const real* y, Py_ssize_t n, int loss, Py_ssize_t count
+) noexcept nogil:
+    """Sum of the loss over the first `count` examples of a panel."""
+    cdef real lanes[PANEL]
+    cdef vector left = splat(0)
+    cdef vector right = splat(0)
+    cdef Py_ssize_t k, lane
+    cdef double total = 0
+    for k in range(n):
+        left = left + loss_of(load(a + k * PANEL), load(y + k * PANEL), loss)
+        right = right + loss_of(load(a + k * PANEL + LANES), load(y + k * PANEL + LANES), loss)
+    store(lanes, left)
+    store(lanes + LANES, right)
+    for lane in range(count):
+        total += lanes[lane]
+    return total
+
+
+cdef bint is_paired(int loss, int activation) noexcept nogil:
+    """Whether dZ = A - Y."""
+    return (
+        (loss == MSE and activation == LINEAR)
+        or (loss == BINARY_CROSS_ENTROPY and activation == SIGMOID)
+        or (loss == CROSS_ENTROPY and activation == SOFTMAX)
+    )
+
+
+cdef double output_panels(
+    const real* A, const real* Y, Py_ssize_t n, Py_ssize_t count, int loss, int activation,
+    real slope, real* dZ,
+) noexcept nogil:
+    """Sum of the loss over `count` examples, and dZ (unless NULL) with its padding zero."""
+    cdef Py_ssize_t p, i
+    cdef Py_ssize_t panels = panels_of(count)
+    cdef double total = 0
+    for p in range(panels):
+        total += cost_of_panel(
+            A + p * n * PANEL, Y + p * n * PANEL, n, loss, min(count - p * PANEL, <Py_ssize_t>PANEL)
+        )
+    if dZ == NULL:
+        return total
+    for i from 0 <= i < panels * n * PANEL by LANES:
+        store(dZ + i, load(A + i) - load(Y + i))
+    if not is_paired(loss, activation):
+        for p in range(panels):
+            derivative_panel(
+                dZ + p * n * PANEL, A + p * n * PANEL, n, activation, slope, dZ + p * n * PANEL
+            )
+    clear_padding(dZ, n, count)
+    return total

@@ -1,0 +1,170 @@
+# Arrays of any strides, the panels that they are packed into, and working memory.
+
+
+cdef struct Matrix:
+    # A 2-D array of any strides, in elements.
+    real* data
+    Py_ssize_t rows
+    Py_ssize_t columns
+    Py_ssize_t row_stride
+    Py_ssize_t column_stride
+
+
+cdef inline Matrix matrix(array) noexcept:
+    cdef Matrix view
+    cdef cnp.ndarray a = <cnp.ndarray>array
+    view.data = <real*>cnp.PyArray_DATA(a)
+    view.rows = cnp.PyArray_DIM(a, 0)
+    view.columns = cnp.PyArray_DIM(a, 1)
+    view.row_stride = cnp.PyArray_STRIDE(a, 0) // <Py_ssize_t>sizeof(real)
+    view.column_stride = cnp.PyArray_STRIDE(a, 1) // <Py_ssize_t>sizeof(real)
+    return view
+
+
+cdef inline real* flat(array) noexcept:
+    return <real*>cnp.PyArray_DATA(<cnp.ndarray>array)
+
+
+cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
+    return (columns + PANEL - 1) // PANEL
+
+
+cdef void* allocate(Py_ssize_t size) except NULL:
+    """Memory for `size` reals, aligned to a cache line; `release` gives it back."""
+    cdef char* base = <char*>PyMem_RawMalloc(size * sizeof(real) + 128)
+    if base == NULL:
+        raise MemoryError(f"Unable to allocate {size * sizeof(real)} bytes of working memory")
+    cdef char* aligned = <char*>((<uintptr_t>base + 127) & ~<uintptr_t>63)
+    (<void**>aligned - 1)[0] = base
+    return aligned
+
+
+cdef inline void release(void* aligned) noexcept:
+    if aligned != NULL:
+        PyMem_RawFree((<void**>aligned - 1)[0])
+
+
+# --- packing ------------------------------------------------------------------------------
+
+
+cdef void pack(
+    const Matrix* X, const uint32_t* order, Py_ssize_t first, Py_ssize_t count,
+    Py_ssize_t batch_size, real* panels,
+) noexcept nogil:
+    """Columns first ... first + count of X (through `order`, if given) to panels.
+
+    Every batch of `batch_size` columns starts on a panel of its own.
+    """
+    cdef Py_ssize_t batch, p, width, k
+    cdef const real* row
+    cdef const real* next_row
+    cdef Py_ssize_t panel_size = X.rows * PANEL
+    if X.column_stride == 1:
+        for k in range(X.rows):
+            row = X.data + k * X.row_stride
+            if order != NULL and k + 1 < X.rows:
+                prefetch_row(row + X.row_stride, X.columns, order + first, count)
+            pack_row(row, order, first, count, batch_size, panels + k * PANEL, panel_size)
+        return
+    for batch from 0 <= batch < count by batch_size:
+        width = min(batch_size, count - batch)
+        for p in range(panels_of(width)):
+            pack_panel(
+                X, order, first + batch + p * PANEL, min(width - p * PANEL, <Py_ssize_t>PANEL),
+                panels,
+            )
+            panels += panel_size
+
+
+cdef void prefetch_row(
+    const real* row, Py_ssize_t columns, const uint32_t* order, Py_ssize_t count
+) noexcept nogil:
+    """Bring what is gathered next into the cache: all of the row, or only its chosen columns."""
+    cdef Py_ssize_t line = 64 // sizeof(real)
+    cdef Py_ssize_t i
+    if count * line >= columns:
+        for i from 0 <= i < columns by line:
+            prefetch(row + i)
+    else:
+        for i in range(count):
+            prefetch(row + order[i])
+
+
+cdef inline void pack_row(
+    const real* row, const uint32_t* order, Py_ssize_t first, Py_ssize_t count,
+    Py_ssize_t batch_size, real* panel, Py_ssize_t panel_size,
+) noexcept nogil:
+    """One feature of every example, from a contiguous row to its place in the panels."""
+    cdef Py_ssize_t batch, i, stop, lane
+    for batch from 0 <= batch < count by batch_size:
+        i = first + batch
+        stop = i + min(batch_size, count - batch)
+        while i + PANEL <= stop:
+            if order != NULL:
+                store(panel, gather(row, order + i))
+                store(panel + LANES, gather(row, order + i + LANES))
+            else:
+                store(panel, load(row + i))
+                store(panel + LANES, load(row + i + LANES))
+            panel += panel_size
+            i += PANEL
+        if i < stop:
+            for lane in range(stop - i):
+                panel[lane] = row[order[i + lane] if order != NULL else i + lane]
+            for lane in range(stop - i, PANEL):
+                panel[lane] = 0
+            panel += panel_size
+
+
+cdef void pack_panel(
+    const Matrix* X, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, real* panel
+) noexcept nogil:
+    """One panel of columns that are contiguous (transposed in blocks) or have any strides."""
+    cdef const real* columns[PANEL]
+    cdef Py_ssize_t k, lane
+    cdef Py_ssize_t whole = 0
+    for lane in range(count):
+        columns[lane] = X.data + X.column_stride * (
+            <Py_ssize_t>order[first + lane] if order != NULL else first + lane
+        )
+    if X.row_stride == 1 and count == PANEL:
+        whole = X.rows - X.rows % LANES
+        for k from 0 <= k < whole by LANES:
+            transpose_block(columns, k, panel + k * PANEL, PANEL)
+            transpose_block(columns + LANES, k, panel + k * PANEL + LANES, PANEL)
+    for k in range(whole, X.rows):
+        for lane in range(count):
+            panel[k * PANEL + lane] = columns[lane][k * X.row_stride]
+        for lane in range(count, PANEL):
+            panel[k * PANEL + lane] = 0
+
+
+cdef void unpack(
+    const real* panels, Py_ssize_t first, Py_ssize_t count, const Matrix* X
+) noexcept nogil:
+    """Panels to columns first ... first + count of X."""
+    cdef Py_ssize_t p, k, lane, width
+    cdef const real* panel
+    cdef real* row
+    for p in range(panels_of(count)):
+        panel = panels + p * X.rows * PANEL
+        width = min(count - p * PANEL, <Py_ssize_t>PANEL)
+        for k in range(X.rows):
+            row = X.data + k * X.row_stride + (first + p * PANEL) * X.column_stride
+            if X.column_stride == 1 and width == PANEL:
+                store(row, load(panel + k * PANEL))
+                store(row + LANES, load(panel + k * PANEL + LANES))
+            else:
+                for lane in range(width):
+                    row[lane * X.column_stride] = panel[k * PANEL + lane]
+
+
+cdef void clear_padding(real* panels, Py_ssize_t n, Py_ssize_t count) noexcept nogil:
+    """Zero the columns behind the `count` true ones, so that they add nothing to a sum."""
+    cdef Py_ssize_t k, lane
+    if count % PANEL == 0:
+        return
+    cdef real* panel = panels + count // PANEL * n * PANEL
+    for k in range(n):
+        for lane in range(count % PANEL, PANEL):
+            panel[k * PANEL + lane] = 0

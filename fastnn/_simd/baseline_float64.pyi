@@ -1,0 +1,1 @@
+from fastnn._kernels import *

@@ -1,0 +1,244 @@
+/* One register full of numbers, for _kernels.pyx.
+ *
+ * GCC and Clang have vector types: `vector` below is a float or double times LANES, and
+ * + - * / on it are one instruction.  Cython declares it as a plain number and writes
+ * the same operators.  The lines here are what those operators cannot say: loads, stores,
+ * comparisons, bits.  Each extension module is compiled for one dtype (REAL_IS_FLOAT) and
+ * one SIMD level (the compiler's -march), which fixes the register's width. */
+#ifndef FASTNN_VECTOR_H
+#define FASTNN_VECTOR_H
+
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#if !defined(__GNUC__)
+#error "fastnn's kernels need GCC or Clang (FASTNN_NO_EXTENSIONS=1 installs without them)"
+#endif
+
+#if defined(FASTNN_VECTOR_BYTES)   /* to try another width than the machine's */
+#elif defined(__AVX512F__)
+#define FASTNN_VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define FASTNN_VECTOR_BYTES 32
+#else
+#define FASTNN_VECTOR_BYTES 16
+#endif
+
+#if REAL_IS_FLOAT
+typedef float real;
+typedef int32_t integer;
+typedef uint32_t bits;
+enum { MANTISSA = 23, EXPONENT_BIAS = 127 };
+#define MAGIC 12582912.0f                /* 1.5 * 2^23: adding it rounds to an integer */
+#else
+typedef double real;
+typedef int64_t integer;
+typedef uint64_t bits;
+enum { MANTISSA = 52, EXPONENT_BIAS = 1023 };
+#define MAGIC 6755399441055744.0         /* 1.5 * 2^52 */
+#endif
+
+typedef real vector __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
+typedef integer mask __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
+typedef bits vector_bits __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
+typedef real unaligned_vector
+    __attribute__((vector_size(FASTNN_VECTOR_BYTES), aligned(sizeof(real)), may_alias));
+
+enum {
+    SINGLE = REAL_IS_FLOAT,
+    LANES = FASTNN_VECTOR_BYTES / sizeof(real),
+    PANEL = 2 * LANES,      /* columns of a register tile: two registers side by side */
+    /* Rows of a tile: 2 * TILE_ROWS sums + 2 columns + 1 weight fill the 16 (AVX-512: 32)
+     * registers; one row more spills and halves the speed. */
+    TILE_ROWS = FASTNN_VECTOR_BYTES == 64 ? 8 : 6,
+};
+
+static inline vector load(const real *p) { return *(const unaligned_vector *)p; }
+static inline void store(real *p, vector v) { *(unaligned_vector *)p = v; }
+
+/* All lanes x.  (x - 0 keeps -0.0, where 0 + x would not.) */
+static inline vector splat(real x) { return x - (vector){0}; }
+
+/* a where the mask is set, else b. */
+static inline vector choose(mask m, vector a, vector b)
+{
+    return (vector)((m & (mask)a) | (~m & (mask)b));
+}
+
+/* Comparisons with NaN are false: the choice then falls on b. */
+static inline vector where_less(vector x, vector y, vector a, vector b) { return choose(x < y, a, b); }
+static inline vector where_positive(vector x, vector a, vector b) { return choose(x > (vector){0}, a, b); }
+static inline vector where_not_nan(vector x, vector a, vector b) { return choose(x == x, a, b); }
+/* x if x > y, else y; and x if x < y, else y.  A NaN in y comes through. */
+static inline vector maximum(vector x, vector y) { return choose(x > y, x, y); }
+static inline vector minimum(vector x, vector y) { return choose(x < y, x, y); }
+
+static inline vector sign_bit(vector x) { return (vector)((vector_bits)x & ((bits)1 << (8 * sizeof(real) - 1))); }
+static inline vector magnitude(vector x) { return (vector)((vector_bits)x & ~((bits)1 << (8 * sizeof(real) - 1))); }
+static inline vector with_sign(vector x, vector sign) { return (vector)((vector_bits)x | (vector_bits)sign); }
+
+/* n - a d, exact but for its own rounding, where a is n / d but for a rounding. */
+static inline vector remainder_of(vector n, vector a, vector d)
+{
+#if defined(__FMA__) || defined(__aarch64__)
+    return n - a * d; /* one fused operation */
+#else
+    /* Products of halves are exact (Dekker, 1971). */
+    const vector_bits high_half = (vector_bits){0} + ((bits)-1 << (MANTISSA / 2 + 1));
+    vector a_high = (vector)((vector_bits)a & high_half);
+    vector d_high = (vector)((vector_bits)d & high_half);
+    return ((n - a_high * d_high) - a_high * (d - d_high)) - (a - a_high) * d;
+#endif
+}
+
+/* 2^(n + offset) for shifted = n + MAGIC, an integer in the low bits of the mantissa. */
+static inline vector power_of_two(vector shifted, int offset)
+{
+    return (vector)(((vector_bits)shifted << MANTISSA) + ((bits)(EXPONENT_BIAS + offset) << MANTISSA));
+}
+
+/* x = m 2^k with m in [sqrt(1/2), sqrt(2)), for normal x > 0. */
+static inline vector split_exponent(vector x, vector *k)
+{
+    const real half_sqrt = REAL_IS_FLOAT ? (real)0.70710678f : (real)0.70710678118654752;
+    const real one = 1, magic = MAGIC;
+    bits low, unit, base;
+    vector_bits biased;
+    memcpy(&low, &half_sqrt, sizeof low);
+    memcpy(&unit, &one, sizeof unit);
+    memcpy(&base, &magic, sizeof base);
+    biased = ((vector_bits)x + (unit - low)) >> MANTISSA;
+    *k = (vector)(biased + (base - EXPONENT_BIAS)) - MAGIC;
+    return (vector)((vector_bits)x - ((biased - EXPONENT_BIAS) << MANTISSA));
+}
+
+/* The lanes of a, b that `pick` numbers: 0 ... LANES - 1 are a's, LANES ... are b's. */
+static inline vector shuffle(vector a, vector b, vector_bits pick)
+{
+#if defined(__clang__)
+    vector result;
+    for (int l = 0; l < LANES; l++)
+        result[l] = pick[l] < LANES ? a[pick[l]] : b[pick[l] - LANES];
+    return result;
+#else
+    return __builtin_shuffle(a, b, pick);
+#endif
+}
+
+/* Sum of the lanes, halves first: ((0+4)+(2+6)) + ((1+5)+(3+7)) for eight. */
+static inline real sum_lanes(vector v)
+{
+#pragma GCC unroll 4
+    for (int width = LANES / 2; width; width /= 2) {
+        vector_bits pick;
+#pragma GCC unroll 16
+        for (int l = 0; l < LANES; l++)
+            pick[l] = l ^ width;
+        v += shuffle(v, v, pick);
+    }
+    return v[0];
+}
+
+/* The sums of four registers, each added up as a butterfly: two, then four at a time. */
+static inline void sum_lanes_of_4(const vector *v, real *sums)
+{
+    vector_bits even = {0}, odd = {0}, low = {0}, high = {0};
+    if (LANES < 4) {
+        for (int i = 0; i < 4; i++)
+            sums[i] = sum_lanes(v[i]);
+        return;
+    }
+#pragma GCC unroll 16
+    for (int l = 0; l < LANES; l++) {
+        even[l] = l & 1 ? LANES + l - 1 : l;
+        odd[l] = l & 1 ? LANES + l : l + 1;
+        low[l] = l & 2 ? LANES + l - 2 : l;
+        high[l] = l & 2 ? LANES + l : l + 2;
+    }
+    vector a = shuffle(v[0], v[1], even) + shuffle(v[0], v[1], odd);
+    vector b = shuffle(v[2], v[3], even) + shuffle(v[2], v[3], odd);
+    vector sum = shuffle(a, b, low) + shuffle(a, b, high);
+#pragma GCC unroll 4
+    for (int width = LANES / 2; width >= 4; width /= 2) {
+        vector_bits pick;
+#pragma GCC unroll 16
+        for (int l = 0; l < LANES; l++)
+            pick[l] = l ^ width;
+        sum += shuffle(sum, sum, pick);
+    }
+    memcpy(sums, &sum, 4 * sizeof(real));
+}
+
+/* v with all but its last `count` lanes zero. */
+static inline vector keep_last(vector v, int count)
+{
+    vector_bits lane;
+#pragma GCC unroll 16
+    for (int l = 0; l < LANES; l++)
+        lane[l] = l;
+    return (vector)((mask)v & ((mask)lane >= (mask){0} + (LANES - count)));
+}
+
+/* row[column[0]], row[column[1]], ...: LANES loads and their assembly, which beat the
+ * gather instruction on the machines measured. */
+static inline vector gather(const real *row, const uint32_t *column)
+{
+    vector v;
+#pragma GCC unroll 16
+    for (int l = 0; l < LANES; l++)
+        v[l] = row[column[l]];
+    return v;
+}
+
+/* Bring what p points to into the cache. */
+static inline void prefetch(const real *p) { __builtin_prefetch(p); }
+
+/* Transpose LANES rows of LANES numbers, row i at rows[i] + start: to[j * to_stride + i] =
+ * rows[i][start + j].  The off-diagonal halves change places, at every scale. */
+static inline void transpose_block(const real *const *rows, intptr_t start, real *to, intptr_t to_stride)
+{
+    vector row[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        row[i] = load(rows[i] + start);
+#pragma GCC unroll 4
+    for (int s = 1; s < LANES; s *= 2) {
+        vector_bits upper, lower;
+#pragma GCC unroll 16
+        for (int l = 0; l < LANES; l++) {
+            upper[l] = l & s ? LANES + l - s : l;
+            lower[l] = l & s ? LANES + l : l + s;
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++)
+            if (!(i & s)) {
+                vector a = row[i], b = row[i + s];
+                row[i] = shuffle(a, b, upper);
+                row[i + s] = shuffle(a, b, lower);
+            }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        store(to + i * to_stride, row[i]);
+}
+
+/* Functions of _tile.pxi and _layers.pxi, declared here so that the compiler inlines them in every case. */
+static void fastnn_tile_rows(int, int, const void *, const real *, const real *, real *, Py_ssize_t,
+                             int, real) __attribute__((always_inline));
+static void fastnn_dot_tile_rows(int, int, int, const real *, Py_ssize_t, const real *, Py_ssize_t,
+                                 Py_ssize_t, real, real *, Py_ssize_t)
+    __attribute__((always_inline));
+
+static void fastnn_column_rows(int, const real *, const real *, Py_ssize_t, const real *, real *)
+    __attribute__((always_inline));
+
+/* Seconds of a clock that only goes forward. */
+static inline double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec + 1e-9 * now.tv_nsec;
+}
+
+#endif

@@ -1,0 +1,110 @@
+# exp, log, sigmoid and tanh of a register, without a branch.
+#
+# The polynomials are minimax fits of our own, made by bench/fit_polynomials.py (Remez
+# exchange in 60-digit arithmetic); their error is far below the last bit.  ln 2 is split
+# in two so that n * LN2_HIGH is exact (Cody and Waite, "Software manual for the elementary
+# functions", 1980).  The errors of the results are listed in bench/NOTES.md and bounded
+# by tests/: at most 2 units in the last place in float64, 4 in float32.
+
+
+cdef inline vector exp_reduce(vector x, vector* shifted) noexcept nogil:
+    """r = x - n ln 2 with n = round(x / ln 2), |r| <= ln(2) / 2.  OUT: shifted = n + MAGIC."""
+    shifted[0] = x * splat(1.4426950408889634) + splat(MAGIC)
+    cdef vector n = shifted[0] - splat(MAGIC)
+    if SINGLE:
+        return (x - n * splat(0.693145751953125)) - n * splat(1.4286068203094172e-6)
+    return (x - n * splat(0.6931471803691238)) - n * splat(1.9082149292705878e-10)
+
+
+cdef inline vector expm1_reduced(vector r) noexcept nogil:
+    """exp(r) - 1 for |r| <= ln(2) / 2: r + r^2 q(r)."""
+    cdef vector q
+    if SINGLE:
+        q = splat(0.00139412183) * r + splat(0.00836323507)
+        q = q * r + splat(0.0416663741)
+        q = q * r + splat(0.166665766)
+        q = q * r + splat(0.500000003)
+    else:
+        q = splat(2.51101552319433711e-8) * r + splat(2.76202025140020306e-7)
+        q = q * r + splat(2.7557242056713642e-6)
+        q = q * r + splat(0.0000248015210556420949)
+        q = q * r + splat(0.000198412698868390161)
+        q = q * r + splat(0.00138888889173687614)
+        q = q * r + splat(0.00833333333332212591)
+        q = q * r + splat(0.0416666666666238165)
+        q = q * r + splat(0.166666666666666746)
+        q = q * r + splat(0.500000000000000103)
+    return r * r * q + r
+
+
+cdef inline vector exp_negative(vector x) noexcept nogil:
+    """exp(x) for x <= 0 or NaN; subnormal results are rounded once, -inf gives 0."""
+    cdef vector shifted
+    # Below the clamp the result is 0 all the same, and n stays within the exponent's range.
+    x = maximum(splat(-104.0 if SINGLE else -746.0), x)
+    cdef vector r = exp_reduce(x, &shifted)
+    # 2^n may be subnormal: scale by 2^(n + 64) first, exactly, then by 2^-64.
+    if SINGLE:
+        return (expm1_reduced(r) + splat(1)) * power_of_two(shifted, 64) * splat(5.421010862427522e-20)
+    return (expm1_reduced(r) + splat(1)) * power_of_two(shifted, 512) * splat(7.458340731200207e-155)
+
+
+cdef inline vector sigmoid(vector x) noexcept nogil:
+    """1 / (1 + exp(-x)), as e / (1 + e) or 1 / (1 + e) with e = exp(-|x|): both tails exact."""
+    cdef vector inverse, a, lost
+    cdef vector e = exp_negative(-magnitude(x))
+    cdef vector numerator = where_less(x, splat(0), e, splat(1))
+    cdef vector denominator = e + splat(1)
+    if SINGLE:
+        return numerator / denominator
+    # Correct the quotient by its remainder, and by what rounding took from 1 + e.
+    inverse = splat(1) / denominator
+    a = numerator * inverse
+    lost = e - (denominator - splat(1))
+    return a + (remainder_of(numerator, a, denominator) - a * lost) * inverse
+
+
+cdef inline vector tanh(vector x) noexcept nogil:
+    """-t / (2 + t) with t = exp(-2|x|) - 1, and the sign of x."""
+    cdef vector shifted, scale, q, t, denominator, a, t_lost, lost
+    cdef vector twice = maximum(splat(-40.0), magnitude(x) * splat(-2))  # tanh(20) rounds to 1
+    q = expm1_reduced(exp_reduce(twice, &shifted))
+    scale = power_of_two(shifted, 0)
+    t = scale * q + (scale - splat(1))
+    denominator = t + splat(2)
+    a = -t / denominator
+    if not SINGLE:
+        # As above; and 1 / (2 + t) = (1 + tanh |x|) / 2.
+        t_lost = ((scale - splat(1)) - t) + scale * q
+        lost = (t - (denominator - splat(2))) + t_lost
+        a = a + ((remainder_of(-t, a, denominator) - t_lost) - a * lost) * (
+            splat(0.5) + splat(0.5) * a
+        )
+    return with_sign(magnitude(a), sign_bit(x))
+
+
+cdef inline vector log(vector x) noexcept nogil:
+    """ln x for normal x > 0: k ln 2 + 2 s + s^3 q(s^2), s = (m - 1) / (m + 1), x = m 2^k."""
+    cdef vector k
+    cdef vector f = split_exponent(x, &k) - splat(1)
+    cdef vector s = f / (f + splat(2))
+    cdef vector z = s * s
+    cdef vector q
+    if SINGLE:
+        q = splat(0.295841297) * z + splat(0.399886727)
+        q = q * z + splat(0.666666854)
+    else:
+        q = splat(0.14620458693301011) * z + splat(0.153313872670050652)
+        q = q * z + splat(0.181828995431081775)
+        q = q * z + splat(0.222222109857908482)
+        q = q * z + splat(0.285714286269342589)
+        q = q * z + splat(0.399999999998972606)
+        q = q * z + splat(0.666666666666666977)
+    # 2 s = f - s f keeps the last bits of f.
+    return k * splat(0.69314718055994531) + (f - s * (f - z * q))
+
+
+cdef inline vector log_of_one_minus(vector a) noexcept nogil:
+    """ln(1 - a) for 0 <= a < 1, with the bits of a that 1 - a loses."""
+    cdef vector rest = splat(1) - a
+    return log(rest) + ((splat(1) - rest) - a) / rest

@@ -1,0 +1,69 @@
+"""Build the compiled kernels: one Cython source, once for each SIMD level and dtype.
+
+``FASTNN_NO_EXTENSIONS=1`` builds without them (the NumPy kernels then do the work); in
+every other case a compiler that fails makes the installation fail.
+"""
+
+import os
+import platform
+from glob import glob
+
+from setuptools import Extension, setup
+
+# Each level is a module of its own and is imported only where the CPU can run it, so that
+# the compiler may use its instructions everywhere in it.
+SIMD_LEVELS = {
+    "v2": ["-march=x86-64-v2"],
+    "v3": ["-march=x86-64-v3"],
+    "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+}
+if platform.machine().lower() not in ("x86_64", "amd64"):
+    SIMD_LEVELS = {"baseline": []}
+
+# NaN and infinity keep their meaning: none of -ffast-math but what concerns errno, traps
+# and fused multiply-add.
+COMPILE_ARGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "cdivision": True,
+    "initializedcheck": False,
+    "embedsignature": True,
+}
+
+
+def extensions():
+    import numpy
+    from Cython.Build import cythonize
+
+    common = {
+        "include_dirs": ["fastnn", numpy.get_include()],
+        "depends": sorted(glob("fastnn/_*.p*x*") + ["fastnn/_vector.h"]),
+    }
+    modules = [Extension("fastnn._cpu", ["fastnn/_cpu.pyx"], extra_compile_args=["-O2", "-g0"])]
+    for level, machine_args in SIMD_LEVELS.items():
+        for dtype in ("float32", "float64"):
+            modules.append(
+                Extension(
+                    f"fastnn._simd.{level}_{dtype}",
+                    [f"fastnn/_simd/{level}_{dtype}.pyx"],
+                    define_macros=[
+                        ("REAL_IS_FLOAT", "1" if dtype == "float32" else "0"),
+                        ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+                    ],
+                    extra_compile_args=COMPILE_ARGS + machine_args,
+                    **common,
+                )
+            )
+    return cythonize(
+        modules, include_path=["fastnn"], build_dir="build/cython", compiler_directives=DIRECTIVES
+    )
+
+
+without = os.environ.get("FASTNN_NO_EXTENSIONS") == "1"
+setup(
+    ext_modules=[] if without else extensions(),
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)
