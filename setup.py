@@ -40,7 +40,7 @@ def extensions():
 
     common = {
         "include_dirs": ["fastnn", numpy.get_include()],
-        "depends": sorted(glob("fastnn/_*.p*x*") + ["fastnn/_vector.h"]),
+        "depends": sorted(glob("fastnn/_*.p*x*") + glob("fastnn/_*.h")),
     }
     modules = [Extension("fastnn._cpu", ["fastnn/_cpu.pyx"], extra_compile_args=["-O2", "-g0"])]
     for level, machine_args in SIMD_LEVELS.items():

@@ -21,14 +21,30 @@ One tile, three products
 Dot products
     Where a product is small (few rows, or a single example) `dot_tile` and `dense_column`
     run the lanes along the sum instead and add the lanes up at the end.
+
+The rooms, each built on those before it::
+
+    _vector.h          what vector operators cannot say: loads, choices, bits, transposition
+    _vector_math.pxi   exp, log, sigmoid, tanh
+    _panels.pxi        arrays of any strides, and the panels that they are packed into
+    _activations.pxi   activations and their derivatives on panels
+    _tile.pxi          the register tiles
+    _layers.pxi        dense layers on panels, forward and back, and a single example
+    _output.pxi        the cost, and dZ of the output
+    _engine.pxi        whole networks: blocks, mini-batches, epochs, threads (_team.h)
+    this file          what Python sees: the contract
 """
 
 cimport cython
 cimport numpy as cnp
-from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
+
+import os
+from _thread import start_new_thread
+
+sched_getaffinity = getattr(os, "sched_getaffinity", None)  # not on every system
 
 cnp.import_array()
 
@@ -63,6 +79,18 @@ cdef extern from "_vector.h" nogil:
     double seconds() noexcept
     void transpose_block(const real** rows, Py_ssize_t start, real* to, Py_ssize_t stride) noexcept
 
+cdef extern from "_team.h" nogil:
+    ctypedef struct team:
+        int size
+    void team_meet(team* t) noexcept
+    void team_open(team* t, int size) noexcept
+    void team_join(team* t) noexcept
+    void team_leave(team* t) noexcept
+    void team_close(team* t) noexcept
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() noexcept
+
 
 cdef enum:
     LINEAR
@@ -95,7 +123,9 @@ cdef enum:
     BLOCK_COLUMNS = 512
     # Bytes of mini-batches that are gathered at a time: a row of X is then read once for many
     # of them.
-    WINDOW_BYTES = 2097152
+    WINDOW_BYTES = 5242880
+    # Multiplications in a call below which starting another thread does not pay.
+    THREADS_WORK = 20000000
     # Multiplications between two looks for Ctrl-C: some 20 ms at the slowest.
     POLL_WORK = 100000000
 
@@ -106,6 +136,7 @@ include "_activations.pxi"
 include "_tile.pxi"
 include "_layers.pxi"
 include "_output.pxi"
+include "_engine.pxi"
 
 
 # --- the layer kernels of the contract ------------------------------------------------------
@@ -129,7 +160,7 @@ def activate(Z, int activation, double slope, A):
     with nogil:
         for first from 0 <= first < z.columns by columns:
             count = min(columns, z.columns - first)
-            pack(&z, NULL, first, count, count, panels)
+            pack(&z, NULL, first, count, count, panels, z.rows)
             for p in range(panels_of(count)):
                 activate_panel(panels + p * z.rows * PANEL, z.rows, activation, <real>slope)
             unpack(panels, first, count, &a)
@@ -150,7 +181,7 @@ def activation_derivative(A, int activation, double slope, derivative):
     with nogil:
         for first from 0 <= first < a.columns by columns:
             count = min(columns, a.columns - first)
-            pack(&a, NULL, first, count, count, panels)
+            pack(&a, NULL, first, count, count, panels, a.rows)
             for i in range(panels_of(count) * PANEL * a.rows):
                 ones[i] = 1
             derivative_run(
@@ -176,12 +207,12 @@ def activation_backward(dA, A, int activation, double slope, dZ, db):
         memset(sums, 0, n * sizeof(real))
         for first from 0 <= first < a.columns by columns:
             count = min(columns, a.columns - first)
-            pack(&a, NULL, first, count, count, panels)
-            pack(&da, NULL, first, count, count, out)
+            pack(&a, NULL, first, count, count, panels, a.rows)
+            pack(&da, NULL, first, count, count, out, da.rows)
             for p from 0 <= p < panels_of(count) * n * PANEL by n * PANEL:
                 derivative_panel(out + p, panels + p, n, activation, <real>slope, out + p)
             clear_padding(out, n, count)
-            add_db(out, n, panels_of(count), scale, sums)
+            add_db(out, n, panels_of(count), scale, sums, 0, n)
             unpack(out, first, count, &dz)
     release(panels)
 
@@ -201,7 +232,7 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
     with nogil:
         for first from 0 <= first < x.columns by columns:
             count = min(columns, x.columns - first)
-            pack(&x, NULL, first, count, count, panels)
+            pack(&x, NULL, first, count, count, panels, x.rows)
             dense_forward_panels(&layer, weights, biases, panels, out, panels_of(count))
             unpack(out, first, count, &a)
     release(panels)
@@ -237,10 +268,10 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
         for first from 0 <= first < x.columns by columns:
             count = min(columns, x.columns - first)
             panels = panels_of(count)
-            pack(&x, NULL, first, count, count, A)
-            pack(&dz, NULL, first, count, count, delta)
+            pack(&x, NULL, first, count, count, A, x.rows)
+            pack(&dz, NULL, first, count, count, delta, dz.rows)
             add_gradients(
-                delta, n_out, A, n_in, panels, scale, features, weight_sums, bias_sums
+                delta, n_out, A, n_in, panels, scale, features, weight_sums, bias_sums, 0, 1
             )
             if has_dx:
                 backward_panels(weights, n_in, n_out, delta, NULL, LINEAR, 0, dA, panels)
@@ -261,23 +292,27 @@ def output_cost(A, Y, int loss, int activation, double slope, dZ):
     if has_dz:
         dz = matrix(dZ)
     cdef Py_ssize_t columns = block_columns(a.columns, 3 * a.rows)
-    cdef real* outputs = <real*>allocate(3 * a.rows * columns)
+    cdef Py_ssize_t panels = panels_of(columns)
+    cdef double* costs = <double*>allocate(3 * a.rows * columns + panels * 2)
+    cdef real* outputs = <real*>(costs + panels)
     cdef real* targets = outputs + a.rows * columns
     cdef real* delta = targets + a.rows * columns
-    cdef Py_ssize_t first, count
+    cdef Py_ssize_t first, count, p
     cdef double total = 0
     with nogil:
         for first from 0 <= first < a.columns by columns:
             count = min(columns, a.columns - first)
-            pack(&a, NULL, first, count, count, outputs)
-            pack(&y, NULL, first, count, count, targets)
-            total += output_panels(
+            pack(&a, NULL, first, count, count, outputs, a.rows)
+            pack(&y, NULL, first, count, count, targets, y.rows)
+            output_panels(
                 outputs, targets, a.rows, count, loss, activation, <real>slope,
-                delta if has_dz else NULL,
+                delta if has_dz else NULL, costs,
             )
+            for p in range(panels_of(count)):
+                total += costs[p]
             if has_dz:
                 unpack(delta, first, count, &dz)
-    release(outputs)
+    release(costs)
     return total / max(a.columns, 1)
 
 
@@ -379,9 +414,9 @@ def peak(double duration=0.1):
 # --- the whole network ----------------------------------------------------------------------
 
 
-cdef int look_for_ctrl_c() except -1 with gil:
-    PyErr_CheckSignals()
-    return 0
+cdef int raise_pending() except -1:
+    """Raise the exception that `poll` has left set."""
+    return -1
 
 
 @cython.final
@@ -403,52 +438,41 @@ cdef class Network:
 
     cdef readonly object layer_sizes
     cdef readonly object parameters
-    cdef Layer* layers
-    cdef Py_ssize_t n_layers
-    cdef Py_ssize_t n_parameters
-    cdef Py_ssize_t widest
-    cdef Py_ssize_t features           # reals of working memory per column, forward and back
-    cdef Py_ssize_t columns_of_data    # rows of X and Y
-    cdef Py_ssize_t multiplications    # per example, forward and back
-    cdef int loss
+    cdef Plan plan
     cdef int type_number
-    cdef real* theta                   # the flat parameters
-    cdef real* memory                  # kept from call to call, lent to one call at a time
+    cdef real* memory          # kept from call to call, lent to one call at a time
     cdef Py_ssize_t capacity
     cdef bint lent
-    cdef Py_ssize_t work               # multiplications since the last look for Ctrl-C
-    cdef real* column                  # two columns of activations for a single example
+    cdef real* column          # two columns of activations for a single example
 
     def __cinit__(self, layer_sizes, activations, slopes, int loss, parameters):
-        cdef Py_ssize_t l, A, dZ, start
-        cdef Layer* layer = NULL
+        cdef Plan* plan = &self.plan
+        cdef Layer* layer
+        cdef Py_ssize_t l
         self.layer_sizes = tuple(layer_sizes)
         self.parameters = parameters
-        self.n_layers = len(activations)
-        self.loss = loss
         self.type_number = cnp.PyArray_TYPE(<cnp.ndarray>parameters)
-        self.theta = flat(parameters)
-        self.widest = max(self.layer_sizes)
-        self.layers = <Layer*>allocate(self.n_layers * sizeof(Layer) // sizeof(real) + 1)
-        A, dZ, start = 0, sum(self.layer_sizes[1:]), 0
-        for l in range(self.n_layers):
-            layer = &self.layers[l]
+        plan.theta = flat(parameters)
+        plan.n_layers = len(activations)
+        plan.n_in, plan.n_out = self.layer_sizes[0], self.layer_sizes[plan.n_layers]
+        plan.widest = max(self.layer_sizes)
+        plan.loss = loss
+        plan.layers = <Layer*>allocate(plan.n_layers * sizeof(Layer) // sizeof(real) + 1)
+        for l in range(plan.n_layers):
+            layer = &plan.layers[l]
             layer.n_in, layer.n_out = self.layer_sizes[l], self.layer_sizes[l + 1]
             layer.activation, layer.slope = activations[l], slopes[l]
-            layer.A, layer.dZ = A, dZ
-            layer.W, layer.b = start, start + layer.n_in * layer.n_out
-            start = layer.b + layer.n_out
-            A += layer.n_out
-            dZ += layer.n_out
-            self.multiplications += 3 * layer.n_in * layer.n_out
-        self.n_parameters = start
-        self.features = dZ + PANEL
-        self.columns_of_data = self.layer_sizes[0] + layer.n_out
-        self.column = <real*>allocate(2 * (self.widest + LANES))
-        memset(self.column, 0, 2 * (self.widest + LANES) * sizeof(real))
+            layer.A, layer.dZ = plan.features, plan.features + layer.n_out
+            plan.features += 2 * layer.n_out
+            layer.W = plan.n_parameters
+            layer.b = layer.W + layer.n_in * layer.n_out
+            plan.n_parameters = layer.b + layer.n_out
+            plan.multiplications += 3 * layer.n_in * layer.n_out
+        self.column = <real*>allocate(2 * (plan.widest + LANES))
+        memset(self.column, 0, 2 * (plan.widest + LANES) * sizeof(real))
 
     def __dealloc__(self):
-        release(self.layers)
+        release(self.plan.layers)
         release(self.memory)
         release(self.column)
 
@@ -472,17 +496,17 @@ cdef class Network:
 
     cdef void forward_column(self, const Matrix* X, const Matrix* A) noexcept:
         """One example, held in two small buffers: a layer reads one and writes the other."""
-        cdef real* x = self.column
-        cdef real* z = x + self.widest + LANES
-        cdef real* swap
+        cdef const Plan* plan = &self.plan
         cdef const Layer* layer
+        cdef real* x = self.column
+        cdef real* z = x + plan.widest + LANES
         cdef Py_ssize_t l, k
         for k in range(X.rows):
             x[k] = X.data[k * X.row_stride]
-        for l in range(self.n_layers):
-            layer = &self.layers[l]
+        for l in range(plan.n_layers):
+            layer = &plan.layers[l]
             dense_column(
-                self.theta + layer.W, self.theta + layer.b, layer.n_in, layer.n_out, x, z
+                plan.theta + layer.W, plan.theta + layer.b, layer.n_in, layer.n_out, x, z
             )
             if layer.activation == SOFTMAX:
                 softmax_column(z, layer.n_out)
@@ -490,228 +514,109 @@ cdef class Network:
                 activate_run(
                     z, (layer.n_out + LANES - 1) // LANES * LANES, layer.activation, layer.slope, z
                 )
-            swap, x, z = x, z, x
+            x, z = z, x
         for k in range(A.rows):
             A.data[k * A.row_stride] = x[k]
 
-    cdef int forward_blocks(self, const Matrix* X, const Matrix* A) except -1:
-        """Block by block; the panels of a layer's input and output take turns in two halves."""
-        cdef Py_ssize_t columns = block_columns(X.columns, 2 * self.widest)
-        cdef real* memory = self.borrow(2 * self.widest * columns)
-        cdef Py_ssize_t first, count, l
-        cdef real* x
-        cdef real* z
-        cdef real* swap
-        cdef const Layer* layer
-        try:
-            with nogil:
-                for first from 0 <= first < X.columns by columns:
-                    count = min(columns, X.columns - first)
-                    x, z = memory, memory + self.widest * columns
-                    pack(X, NULL, first, count, count, x)
-                    for l in range(self.n_layers):
-                        layer = &self.layers[l]
-                        dense_forward_panels(
-                            layer, self.theta + layer.W, self.theta + layer.b, x, z,
-                            panels_of(count),
-                        )
-                        swap, x, z = x, z, x
-                    unpack(x, first, count, A)
-                    self.poll(count)
-        finally:
-            self.give_back(memory)
-        return 0
-
-    cdef int forward_into(self, const Matrix* X, const Matrix* A) except -1:
+    cdef int forward_into(self, const Matrix* X, const Matrix* A, int threads) except -1:
         if X.columns == 1:
             self.forward_column(X, A)
-        else:
-            self.forward_blocks(X, A)
+            return 0
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.plan, job.X, job.Y = &self.plan, X, A
+        job.columns = block_columns(X.columns, 2 * self.plan.widest)
+        cdef Py_ssize_t blocks = (X.columns + job.columns - 1) // job.columns
+        cdef Py_ssize_t work = X.columns * self.plan.multiplications // 3
+        threads = useful_threads(<int>min(<Py_ssize_t>threads, blocks), work, work)
+        job.memory = self.borrow(threads * 2 * self.plan.widest * job.columns)
+        run_team(&job, forward_job, threads)
+        self.give_back(job.memory)
+        if job.stop:
+            raise_pending()
         return 0
 
     def try_forward(self, X):
         """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
-        and finite.  Else None, and the caller converts X or says what is wrong with it."""
+        and finite.  Else None, and the caller converts X or says what is wrong with it.
+        None too where the work is worth several threads, which `forward` takes."""
         if not cnp.PyArray_CheckExact(X):
             return None
         cdef cnp.ndarray array = <cnp.ndarray>X
         if (
             cnp.PyArray_TYPE(array) != self.type_number
             or cnp.PyArray_NDIM(array) != 2
-            or cnp.PyArray_DIM(array, 0) != self.layers[0].n_in
+            or cnp.PyArray_DIM(array, 0) != self.plan.n_in
             or cnp.PyArray_DIM(array, 1) == 0
             or not cnp.PyArray_ISBEHAVED_RO(array)
         ):
             return None
         cdef Matrix x = matrix(array)
-        if not finite_matrix(&x):
+        if x.columns * self.plan.multiplications // 3 >= THREADS_WORK or not finite_matrix(&x):
             return None
         cdef cnp.npy_intp shape[2]
-        shape[0] = self.layers[self.n_layers - 1].n_out
+        shape[0] = self.plan.n_out
         shape[1] = x.columns
         result = cnp.PyArray_SimpleNew(2, shape, self.type_number)
         cdef Matrix a = matrix(result)
-        self.forward_into(&x, &a)
+        self.forward_into(&x, &a, 1)
         return result
 
     def forward(self, X, A, int threads=1):
         """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
         cdef Matrix x = matrix(X)
         cdef Matrix a = matrix(A)
-        self.forward_into(&x, &a)
+        self.forward_into(&x, &a, threads)
 
-    cdef void forward_and_back(
-        self, const real* X, const real* Y, Py_ssize_t count, bint back, real* memory,
-        Py_ssize_t columns, double* cost,
-    ) noexcept nogil:
-        """Add the loss of one block (panels X, Y) to `cost`; leave A and dZ in `memory`."""
-        cdef Py_ssize_t l
-        cdef Py_ssize_t panels = panels_of(count)
-        cdef const Layer* layer = NULL
-        cdef const real* A_prev = X
-        cdef real* A = NULL
-        for l in range(self.n_layers):
-            layer = &self.layers[l]
-            A = memory + layer.A * columns
-            dense_forward_panels(
-                layer, self.theta + layer.W, self.theta + layer.b, A_prev, A, panels
-            )
-            if back and l < self.n_layers - 1:
-                clear_padding(A, layer.n_out, count)
-            A_prev = A
-        cost[0] += output_panels(
-            A, Y, layer.n_out, count, self.loss, layer.activation, layer.slope,
-            memory + layer.dZ * columns if back else NULL,
-        )
-        if not back:
-            return
-        for l in range(self.n_layers - 1, 0, -1):
-            layer = &self.layers[l - 1]
-            backward_panels(
-                self.theta + self.layers[l].W, self.layers[l].n_in, self.layers[l].n_out,
-                memory + self.layers[l].dZ * columns, memory + layer.A * columns,
-                layer.activation, layer.slope, memory + layer.dZ * columns, panels,
-            )
-            clear_padding(memory + layer.dZ * columns, layer.n_out, count)
+    cdef int prepare(self, Job* job, Py_ssize_t batch, Py_ssize_t whole, int threads) except -1:
+        """Fill in the sizes, borrow the memory, and return how many threads to use.
 
-    cdef double block(
-        self, const real* X, const real* Y, Py_ssize_t count, real scale, real* memory,
-        Py_ssize_t columns, real* sums,
-    ) noexcept nogil:
-        """Return the loss summed over one block; sums += scale * its gradients, unless NULL.
-
-        `sums` may be the parameters themselves: all of dZ is there before the first of
-        them is changed.
+        Behind the panels of a block: the window, a transposed panel of features for each
+        thread, the costs of the panels, the gradients, and the last whole epoch.
         """
-        cdef Py_ssize_t l
-        cdef const Layer* layer
-        cdef const real* A_prev = X
-        cdef double cost = 0
-        self.forward_and_back(X, Y, count, sums != NULL, memory, columns, &cost)
-        if sums != NULL:
-            for l in range(self.n_layers):
-                layer = &self.layers[l]
-                add_gradients(
-                    memory + layer.dZ * columns, layer.n_out, A_prev, layer.n_in,
-                    panels_of(count), scale, memory + (self.features - PANEL) * columns,
-                    sums + layer.W, sums + layer.b,
-                )
-                A_prev = memory + layer.A * columns
-        return cost
-
-    cdef double blocks(
-        self, const Matrix* X, const Matrix* Y, const uint32_t* order, Py_ssize_t first,
-        Py_ssize_t count, real scale, real* memory, Py_ssize_t columns, real* window, real* sums,
-    ) except? -1 nogil:
-        """`block` over a batch of any size, packed piece by piece into `window`."""
-        cdef real* Y_window = window + self.layers[0].n_in * columns
-        cdef double cost = 0
-        cdef Py_ssize_t done, width
-        for done from 0 <= done < count by columns:
-            width = min(columns, count - done)
-            pack(X, order, first + done, width, width, window)
-            pack(Y, order, first + done, width, width, Y_window)
-            cost += self.block(window, Y_window, width, scale, memory, columns, sums)
-            self.poll(width)
-        return cost
-
-    cdef int poll(self, Py_ssize_t count) except -1 nogil:
-        """Look for Ctrl-C whenever enough work has been done since the last look."""
-        self.work += count * self.multiplications + self.n_parameters
-        if self.work > POLL_WORK:
-            self.work = 0
-            look_for_ctrl_c()
-        return 0
+        cdef const Plan* plan = &self.plan
+        cdef Py_ssize_t m = job.X.columns
+        cdef Py_ssize_t data = plan.n_in + plan.n_out
+        job.plan = plan
+        job.batch_size = batch
+        job.columns = block_columns(batch, plan.features + data)
+        threads = useful_threads(
+            threads, min(job.columns, batch) * plan.multiplications, whole * plan.multiplications
+        )
+        if batch <= job.columns:
+            job.window_batches = WINDOW_BYTES // (<Py_ssize_t>sizeof(real) * data * job.columns)
+            job.window_batches = max(1, min(job.window_batches, (m + batch - 1) // batch))
+        cdef Py_ssize_t window = job.columns * max(1, job.window_batches)
+        job.memory = self.borrow(
+            plan.features * job.columns + data * window + threads * PANEL * job.columns
+            + 2 * panels_of(job.columns) + 2 * plan.n_parameters
+        )
+        job.X_window = job.memory + plan.features * job.columns
+        job.Y_window = job.X_window + plan.n_in * window
+        job.features = job.Y_window + plan.n_out * window
+        job.panel_costs = <double*>(job.features + threads * PANEL * job.columns)
+        job.gradients = <real*>(job.panel_costs + panels_of(job.columns))
+        job.whole_epoch = job.gradients + plan.n_parameters
+        return threads
 
     def cost_and_gradients(self, X, Y, gradients, int threads=1):
         """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
         cdef Matrix x = matrix(X)
         cdef Matrix y = matrix(Y)
-        cdef Py_ssize_t columns = block_columns(x.columns, self.features + self.columns_of_data)
-        cdef real* memory = self.borrow((self.features + self.columns_of_data) * columns)
-        cdef real* sums = NULL
-        cdef real scale = <real>1 / <real>max(x.columns, 1)
-        cdef double cost
+        cdef double cost = 0
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.X, job.Y, job.costs = &x, &y, &cost
+        threads = self.prepare(&job, max(1, x.columns), x.columns, threads)
+        job.gradients = NULL
         if gradients is not None:
-            sums = flat(gradients)
-            memset(sums, 0, self.n_parameters * sizeof(real))
-        try:
-            with nogil:
-                cost = self.blocks(
-                    &x, &y, NULL, 0, x.columns, scale, memory, columns,
-                    memory + self.features * columns, sums,
-                )
-        finally:
-            self.give_back(memory)
-        return cost / max(x.columns, 1)
-
-    cdef double large_batches(
-        self, const Matrix* X, const Matrix* Y, const uint32_t* order, Py_ssize_t batch_size,
-        double learning_rate, real* memory, Py_ssize_t columns, real* window, real* sums,
-    ) except? -1 nogil:
-        """One epoch, returning the sum of the batch costs, where a batch has several blocks."""
-        cdef double total = 0
-        cdef Py_ssize_t first, count, i
-        for first from 0 <= first < X.columns by batch_size:
-            count = min(batch_size, X.columns - first)
-            memset(sums, 0, self.n_parameters * sizeof(real))
-            total += self.blocks(
-                X, Y, order, first, count, <real>1 / <real>count, memory, columns, window, sums
-            ) / count
-            for i in range(self.n_parameters):
-                self.theta[i] -= <real>learning_rate * sums[i]
-        return total
-
-    cdef double small_batches(
-        self, const Matrix* X, const Matrix* Y, const uint32_t* order, Py_ssize_t batch_size,
-        double learning_rate, bint packed, real* memory, Py_ssize_t columns, real* window,
-        Py_ssize_t window_batches,
-    ) except? -1 nogil:
-        """One epoch, returning the sum of the batch costs, where a batch is one block.
-
-        The window holds the next batches, packed; the update is made where dW is summed.
-        """
-        cdef double total = 0
-        cdef Py_ssize_t first, batch, count
-        cdef Py_ssize_t padded = panels_of(batch_size) * PANEL
-        cdef Py_ssize_t n_in = self.layers[0].n_in
-        cdef Py_ssize_t n_out = self.columns_of_data - n_in
-        cdef real* Y_window = window + n_in * padded * window_batches
-        for first from 0 <= first < X.columns by window_batches * batch_size:
-            if not packed:
-                count = min(window_batches * batch_size, X.columns - first)
-                pack(X, order, first, count, batch_size, window)
-                pack(Y, order, first, count, batch_size, Y_window)
-            for batch in range(window_batches):
-                count = min(batch_size, X.columns - first - batch * batch_size)
-                if count <= 0:
-                    break
-                total += self.block(
-                    window + batch * n_in * padded, Y_window + batch * n_out * padded, count,
-                    <real>(-learning_rate / count), memory, columns, self.theta,
-                ) / count
-                self.poll(count)
-        return total
+            job.gradients = flat(gradients)
+            memset(job.gradients, 0, self.plan.n_parameters * sizeof(real))
+        run_team(&job, gradients_job, threads)
+        self.give_back(job.memory)
+        if job.stop:
+            raise_pending()
+        return cost
 
     def train(self, X, Y, order, Py_ssize_t batch_size, double learning_rate, costs, int threads=1):
         """Gradient descent in place: ``W <- W - alpha dW``, ``b <- b - alpha db``.
@@ -725,52 +630,19 @@ cdef class Network:
         """
         cdef Matrix x = matrix(X)
         cdef Matrix y = matrix(Y)
-        cdef const uint32_t* columns_order = NULL
-        cdef double* cost = <double*>cnp.PyArray_DATA(<cnp.ndarray>costs)
-        cdef Py_ssize_t epochs = cnp.PyArray_DIM(<cnp.ndarray>costs, 0)
-        cdef Py_ssize_t m = x.columns
-        cdef Py_ssize_t batch = max(1, min(batch_size, m))
-        cdef Py_ssize_t batches = (m + batch - 1) // batch
-        cdef Py_ssize_t columns = block_columns(batch, self.features + self.columns_of_data)
-        cdef bint small = batch <= columns
-        cdef Py_ssize_t window_batches = 1
-        if small:
-            window_batches = WINDOW_BYTES // (
-                <Py_ssize_t>sizeof(real) * self.columns_of_data * columns
-            )
-            window_batches = max(1, min(window_batches, batches))
-        cdef Py_ssize_t window_size = self.columns_of_data * columns * window_batches
-        cdef Py_ssize_t size = self.n_parameters
-        # The panels; the window; the sums of a batch of several blocks; the last whole epoch.
-        cdef real* memory = self.borrow(self.features * columns + window_size + 2 * size)
-        cdef real* window = memory + self.features * columns
-        cdef real* sums = window + window_size
-        cdef real* whole_epoch = sums + size
-        cdef Py_ssize_t e
-        cdef double total
-        cdef bint packed = False
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.X, job.Y, job.learning_rate = &x, &y, learning_rate
+        job.costs = <double*>cnp.PyArray_DATA(<cnp.ndarray>costs)
+        job.epochs = cnp.PyArray_DIM(<cnp.ndarray>costs, 0)
         if order is not None:
-            columns_order = <const uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>order)
-        try:
-            with nogil:
-                for e in range(epochs):
-                    memcpy(whole_epoch, self.theta, size * sizeof(real))
-                    if small:
-                        total = self.small_batches(
-                            &x, &y, columns_order, batch, learning_rate, packed, memory, columns,
-                            window, window_batches,
-                        )
-                        packed = columns_order == NULL and window_batches == batches
-                    else:
-                        total = self.large_batches(
-                            &x, &y, columns_order, batch, learning_rate, memory, columns, window,
-                            sums,
-                        )
-                    cost[e] = total / max(batches, 1)
-                    if columns_order != NULL:
-                        columns_order += m
-        except BaseException:
-            memcpy(self.theta, whole_epoch, size * sizeof(real))
-            raise
-        finally:
-            self.give_back(memory)
+            job.order = <const uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>order)
+        threads = self.prepare(
+            &job, max(1, min(batch_size, x.columns)), x.columns * job.epochs, threads
+        )
+        run_team(&job, train_job, threads)
+        if job.stop:
+            memcpy(self.plan.theta, job.whole_epoch, self.plan.n_parameters * sizeof(real))
+        self.give_back(job.memory)
+        if job.stop:
+            raise_pending()

@@ -268,7 +268,9 @@ class Network:
 
     def try_forward(self, X):
         """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
-        and finite.  Else None, and the caller converts X or says what is wrong with it."""
+        and finite.  Else None, and the caller converts X or says what is wrong with it.
+        A backend with threads also returns None where the work is worth several, which
+        `forward` takes."""
         parameters = self.parameters
         if (
             type(X) is not np.ndarray

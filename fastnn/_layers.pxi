@@ -85,15 +85,18 @@ cdef void transpose_features(
 
 cdef void add_dW(
     const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t panels,
-    real scale, real* features, real* dW,
+    real scale, real* features, real* dW, Py_ssize_t first, Py_ssize_t stop,
 ) noexcept nogil:
-    """dW += scale dZ A_prev^T: the lanes are features, the sum runs over the examples."""
+    """dW += scale dZ A_prev^T, columns first ... stop; first is a multiple of PANEL.
+
+    The lanes are features, the sum runs over the examples.
+    """
     cdef real c[TILE_ROWS * PANEL]
     cdef Py_ssize_t start, row, rows, i, j
     cdef Operand a
     a.row_stride, a.depth_stride, a.depth = PANEL, 1, PANEL
     a.segments, a.segment_stride = panels, n_out * PANEL
-    for start from 0 <= start < n_in by PANEL:
+    for start from first <= start < stop by PANEL:
         transpose_features(A_prev, n_in, start, panels, features)
         row = 0
         while row < n_out:
@@ -111,28 +114,29 @@ cdef void add_dW(
 
 cdef void add_dW_by_dots(
     const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t panels,
-    real scale, real* dW,
+    real scale, real* dW, Py_ssize_t first, Py_ssize_t stop,
 ) noexcept nogil:
-    """dW += scale dZ A_prev^T: the lanes are examples, added up at the end."""
+    """The same; the lanes are examples, added up at the end."""
     cdef Py_ssize_t row, column
     for row from 0 <= row < n_out by DOT_ROWS:
-        for column from 0 <= column < n_in by DOT_COLUMNS:
+        for column from first <= column < stop by DOT_COLUMNS:
             dot_tile(
                 <int>min(n_out - row, <Py_ssize_t>DOT_ROWS),
-                <int>min(n_in - column, <Py_ssize_t>DOT_COLUMNS),
+                <int>min(stop - column, <Py_ssize_t>DOT_COLUMNS),
                 dZ + row * PANEL, n_out * PANEL, A_prev + column * PANEL, n_in * PANEL, panels,
                 scale, dW + row * n_in + column, n_in,
             )
 
 
 cdef void add_db(
-    const real* dZ, Py_ssize_t n, Py_ssize_t panels, real scale, real* db
+    const real* dZ, Py_ssize_t n, Py_ssize_t panels, real scale, real* db,
+    Py_ssize_t first, Py_ssize_t stop,
 ) noexcept nogil:
-    """db += scale sum(dZ)."""
+    """db += scale sum(dZ), rows first ... stop."""
     cdef Py_ssize_t i, p
     cdef vector total
     cdef const real* row
-    for i in range(n):
+    for i in range(first, stop):
         total = splat(0)
         for p in range(panels):
             row = dZ + (p * n + i) * PANEL
@@ -140,20 +144,40 @@ cdef void add_db(
         db[i] += scale * sum_lanes(total)
 
 
+cdef inline void share(
+    Py_ssize_t n, int thread, int threads, Py_ssize_t* first, Py_ssize_t* stop
+) noexcept nogil:
+    """The part of 0 ... n that falls to a thread."""
+    first[0] = n * thread // threads
+    stop[0] = n * (thread + 1) // threads
+
+
 cdef void add_gradients(
     const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t panels,
-    real scale, real* features, real* dW, real* db,
+    real scale, real* features, real* dW, real* db, int thread, int threads,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T and db += scale sum(dZ), by whichever way costs less.
 
-    A transposed feature serves n_out rows, adding up lanes costs the same for any number
-    of examples: measured, the two meet near n_out = examples / LANES.
+    Each sum belongs to one thread, whatever their number: the bits do not depend on it.
+
+    Cycles for one example, measured: tiles fill whole panels of features and transpose them
+    once; dots add up the lanes of each sum once in a block, and read A_prev anew for every
+    DOT_ROWS rows, which shows when it is not in the L1 cache.
     """
-    if n_out * LANES <= panels * PANEL:
-        add_dW_by_dots(dZ, n_out, A_prev, n_in, panels, scale, dW)
+    cdef Py_ssize_t first, stop
+    cdef double examples = panels * PANEL
+    cdef double tiles = panels_of(n_in) * PANEL * (n_out / <double>PANEL + 0.4)
+    cdef double dots = n_in * n_out * (
+        (1.3 if n_in * examples * sizeof(real) < 24576 else 2.2) / PANEL + 4 / examples
+    )
+    share(panels_of(n_in), thread, threads, &first, &stop)
+    first, stop = first * PANEL, min(stop * PANEL, n_in)
+    if dots < tiles:
+        add_dW_by_dots(dZ, n_out, A_prev, n_in, panels, scale, dW, first, stop)
     else:
-        add_dW(dZ, n_out, A_prev, n_in, panels, scale, features, dW)
-    add_db(dZ, n_out, panels, scale, db)
+        add_dW(dZ, n_out, A_prev, n_in, panels, scale, features, dW, first, stop)
+    share(n_out, thread, threads, &first, &stop)
+    add_db(dZ, n_out, panels, scale, db, first, stop)
 
 
 # --- one example --------------------------------------------------------------------------

@@ -39,20 +39,19 @@ cdef bint is_paired(int loss, int activation) noexcept nogil:
     )
 
 
-cdef double output_panels(
+cdef void output_panels(
     const real* A, const real* Y, Py_ssize_t n, Py_ssize_t count, int loss, int activation,
-    real slope, real* dZ,
+    real slope, real* dZ, double* costs,
 ) noexcept nogil:
-    """Sum of the loss over `count` examples, and dZ (unless NULL) with its padding zero."""
+    """The loss summed over each panel, and dZ (unless NULL) with its padding zero."""
     cdef Py_ssize_t p, i
     cdef Py_ssize_t panels = panels_of(count)
-    cdef double total = 0
     for p in range(panels):
-        total += cost_of_panel(
+        costs[p] = cost_of_panel(
             A + p * n * PANEL, Y + p * n * PANEL, n, loss, min(count - p * PANEL, <Py_ssize_t>PANEL)
         )
     if dZ == NULL:
-        return total
+        return
     for i from 0 <= i < panels * n * PANEL by LANES:
         store(dZ + i, load(A + i) - load(Y + i))
     if not is_paired(loss, activation):
@@ -61,4 +60,3 @@ cdef double output_panels(
                 dZ + p * n * PANEL, A + p * n * PANEL, n, activation, slope, dZ + p * n * PANEL
             )
     clear_padding(dZ, n, count)
-    return total

@@ -49,22 +49,21 @@ cdef inline void release(void* aligned) noexcept:
 
 cdef void pack(
     const Matrix* X, const uint32_t* order, Py_ssize_t first, Py_ssize_t count,
-    Py_ssize_t batch_size, real* panels,
+    Py_ssize_t batch_size, real* panels, Py_ssize_t n,
 ) noexcept nogil:
-    """Columns first ... first + count of X (through `order`, if given) to panels.
+    """Columns first ... first + count of X (through `order`, if given) to panels of n features.
 
     Every batch of `batch_size` columns starts on a panel of its own.
     """
     cdef Py_ssize_t batch, p, width, k
     cdef const real* row
-    cdef const real* next_row
-    cdef Py_ssize_t panel_size = X.rows * PANEL
     if X.column_stride == 1:
         for k in range(X.rows):
             row = X.data + k * X.row_stride
-            if order != NULL and k + 1 < X.rows:
-                prefetch_row(row + X.row_stride, X.columns, order + first, count)
-            pack_row(row, order, first, count, batch_size, panels + k * PANEL, panel_size)
+            pack_row(
+                row, row + X.row_stride if k + 1 < X.rows else row, X.columns, order, first, count,
+                batch_size, panels + k * PANEL, n * PANEL,
+            )
         return
     for batch from 0 <= batch < count by batch_size:
         width = min(batch_size, count - batch)
@@ -73,39 +72,40 @@ cdef void pack(
                 X, order, first + batch + p * PANEL, min(width - p * PANEL, <Py_ssize_t>PANEL),
                 panels,
             )
-            panels += panel_size
-
-
-cdef void prefetch_row(
-    const real* row, Py_ssize_t columns, const uint32_t* order, Py_ssize_t count
-) noexcept nogil:
-    """Bring what is gathered next into the cache: all of the row, or only its chosen columns."""
-    cdef Py_ssize_t line = 64 // sizeof(real)
-    cdef Py_ssize_t i
-    if count * line >= columns:
-        for i from 0 <= i < columns by line:
-            prefetch(row + i)
-    else:
-        for i in range(count):
-            prefetch(row + order[i])
+            panels += n * PANEL
 
 
 cdef inline void pack_row(
-    const real* row, const uint32_t* order, Py_ssize_t first, Py_ssize_t count,
-    Py_ssize_t batch_size, real* panel, Py_ssize_t panel_size,
+    const real* row, const real* next_row, Py_ssize_t columns, const uint32_t* order,
+    Py_ssize_t first, Py_ssize_t count, Py_ssize_t batch_size, real* panel, Py_ssize_t panel_size,
 ) noexcept nogil:
-    """One feature of every example, from a contiguous row to its place in the panels."""
+    """One feature of every example, from a contiguous row to its place in the panels.
+
+    Gathered columns come in no order that the machine could foresee: the next row is
+    brought into the cache meanwhile, piece by piece.
+    """
     cdef Py_ssize_t batch, i, stop, lane
+    cdef Py_ssize_t ahead = 0
+    cdef Py_ssize_t line = 64 // sizeof(real)
+    cdef Py_ssize_t share = (columns * PANEL + count - 1) // count  # of a row, for each panel
     for batch from 0 <= batch < count by batch_size:
         i = first + batch
         stop = i + min(batch_size, count - batch)
         while i + PANEL <= stop:
-            if order != NULL:
-                store(panel, gather(row, order + i))
-                store(panel + LANES, gather(row, order + i + LANES))
-            else:
+            if order == NULL:
                 store(panel, load(row + i))
                 store(panel + LANES, load(row + i + LANES))
+            else:
+                store(panel, gather(row, order + i))
+                store(panel + LANES, gather(row, order + i + LANES))
+                if share <= PANEL * line:
+                    lane = ahead + share
+                    while ahead < lane:
+                        prefetch(next_row + ahead)
+                        ahead += line
+                else:
+                    for lane in range(PANEL):
+                        prefetch(next_row + order[i + lane])
             panel += panel_size
             i += PANEL
         if i < stop:

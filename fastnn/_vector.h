@@ -194,16 +194,47 @@ static inline vector gather(const real *row, const uint32_t *column)
 /* Bring what p points to into the cache. */
 static inline void prefetch(const real *p) { __builtin_prefetch(p); }
 
+/* The lanes of a and b by turns, from the lower or the upper half of every 16 bytes, taken
+ * `unit` lanes at a time: one instruction for 1 and 2 lanes of 4 bytes and for 1 of 8. */
+static inline vector interleave(vector a, vector b, int unit, int upper)
+{
+    enum { CHUNK = 16 / sizeof(real) };
+    vector_bits pick;
+#pragma GCC unroll 16
+    for (int l = 0; l < LANES; l++) {
+        int chunk = l / CHUNK * CHUNK, place = l % CHUNK / unit;
+        int from = chunk + upper * CHUNK / 2 + place / 2 * unit + l % unit;
+        pick[l] = place % 2 ? LANES + from : from;
+    }
+    return shuffle(a, b, pick);
+}
+
 /* Transpose LANES rows of LANES numbers, row i at rows[i] + start: to[j * to_stride + i] =
- * rows[i][start + j].  The off-diagonal halves change places, at every scale. */
+ * rows[i][start + j].  First within 16 bytes, then the 16-byte blocks change places. */
 static inline void transpose_block(const real *const *rows, intptr_t start, real *to, intptr_t to_stride)
 {
+    enum { CHUNK = 16 / sizeof(real) };
     vector row[LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++)
         row[i] = load(rows[i] + start);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i += CHUNK) {
+        vector a = interleave(row[i], row[i + 1], 1, 0);
+        vector b = interleave(row[i], row[i + 1], 1, 1);
+        row[i] = a;
+        row[i + 1] = b;
+        if (CHUNK == 4) {
+            vector c = interleave(row[i + CHUNK - 2], row[i + CHUNK - 1], 1, 0);
+            vector d = interleave(row[i + CHUNK - 2], row[i + CHUNK - 1], 1, 1);
+            row[i] = interleave(a, c, 2, 0);
+            row[i + 1] = interleave(a, c, 2, 1);
+            row[i + CHUNK - 2] = interleave(b, d, 2, 0);
+            row[i + CHUNK - 1] = interleave(b, d, 2, 1);
+        }
+    }
 #pragma GCC unroll 4
-    for (int s = 1; s < LANES; s *= 2) {
+    for (int s = CHUNK; s < LANES; s *= 2) {
         vector_bits upper, lower;
 #pragma GCC unroll 16
         for (int l = 0; l < LANES; l++) {

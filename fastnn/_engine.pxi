@@ -1,0 +1,337 @@
+# Whole networks: blocks of examples through all layers and back, by one thread or a team.
+#
+# All threads of a team run the same loops.  Each takes its share of the panels forward and
+# back, they meet, each sums its share of the gradients, they meet again.  Which thread does
+# what changes no sum, so the bits are the same for any number of threads.
+
+
+cdef struct Plan:
+    Layer* layers
+    Py_ssize_t n_layers
+    Py_ssize_t n_in
+    Py_ssize_t n_out
+    Py_ssize_t widest
+    Py_ssize_t features           # rows of A and dZ of all layers
+    Py_ssize_t n_parameters
+    Py_ssize_t multiplications    # per example, forward and back
+    int loss
+    real* theta                   # the flat parameters
+
+
+cdef struct Job:
+    # One call: what to do, where, and with whom.
+    const Plan* plan
+    const Matrix* X
+    const Matrix* Y               # for `forward_job` the output
+    const uint32_t* order
+    Py_ssize_t batch_size
+    Py_ssize_t columns            # of a block
+    Py_ssize_t window_batches     # packed at a time; 0 where a batch has several blocks
+    Py_ssize_t epochs
+    double learning_rate
+    real* memory                  # panels of A and dZ of a block
+    real* X_window                # panels of the next batches
+    real* Y_window
+    real* features                # one transposed panel of features for each thread
+    real* gradients
+    real* whole_epoch             # the parameters when the epoch began
+    double* panel_costs
+    double* costs
+    Py_ssize_t work               # multiplications since the last look for Ctrl-C
+    bint stop
+    team team
+
+
+cdef void poll(Job* job, Py_ssize_t count) noexcept nogil:
+    """Thread 0 looks for Ctrl-C whenever enough has been done since its last look."""
+    job.work += count * job.plan.multiplications + job.plan.n_parameters
+    if job.work > POLL_WORK:
+        job.work = 0
+        with gil:
+            job.stop = PyErr_CheckSignals() != 0  # the exception stays set until it is raised
+
+
+# --- forward ------------------------------------------------------------------------------
+
+
+cdef void forward_job(Job* job, int thread) noexcept nogil:
+    """A[L] of all examples, a block at a time; the panels of a layer's input and output take
+    turns in two halves of the thread's memory."""
+    cdef const Plan* plan = job.plan
+    cdef const Layer* layer
+    cdef Py_ssize_t half = plan.widest * job.columns
+    cdef real* memory = job.memory + thread * 2 * half
+    cdef real* x
+    cdef real* z
+    cdef Py_ssize_t first, count, l
+    for first from thread * job.columns <= first < job.X.columns by job.team.size * job.columns:
+        count = min(job.columns, job.X.columns - first)
+        x, z = memory, memory + half
+        pack(job.X, NULL, first, count, count, x, plan.n_in)
+        for l in range(plan.n_layers):
+            layer = &plan.layers[l]
+            dense_forward_panels(
+                layer, plan.theta + layer.W, plan.theta + layer.b, x, z, panels_of(count)
+            )
+            x, z = z, x
+        unpack(x, first, count, job.Y)
+        if thread == 0:
+            poll(job, count * job.team.size)
+        if job.stop:
+            return
+
+
+# --- forward and back ---------------------------------------------------------------------
+
+
+cdef void forward_and_back(
+    Job* job, const real* X, const real* Y, Py_ssize_t count, Py_ssize_t first, Py_ssize_t panels,
+    bint back,
+) noexcept nogil:
+    """From panel `first` on: A and, with `back`, dZ of every layer, and the cost of each panel.
+
+    `count` examples lie in the panels of this share; what pads them is zero in A and dZ.
+    """
+    cdef const Plan* plan = job.plan
+    cdef const Layer* layer = NULL
+    cdef const real* A_prev = X + first * plan.n_in * PANEL
+    cdef real* A = NULL
+    cdef Py_ssize_t l
+    for l in range(plan.n_layers):
+        layer = &plan.layers[l]
+        A = job.memory + layer.A * job.columns + first * layer.n_out * PANEL
+        dense_forward_panels(
+            layer, plan.theta + layer.W, plan.theta + layer.b, A_prev, A, panels
+        )
+        if back and l < plan.n_layers - 1:
+            clear_padding(A, layer.n_out, count)
+        A_prev = A
+    output_panels(
+        A, Y + first * layer.n_out * PANEL, layer.n_out, count, plan.loss, layer.activation,
+        layer.slope, dZ_of(job, plan.n_layers - 1, first) if back else NULL,
+        job.panel_costs + first,
+    )
+    if not back:
+        return
+    for l in range(plan.n_layers - 1, 0, -1):
+        layer = &plan.layers[l]
+        backward_panels(
+            plan.theta + layer.W, layer.n_in, layer.n_out, dZ_of(job, l, first),
+            job.memory + plan.layers[l - 1].A * job.columns + first * layer.n_in * PANEL,
+            plan.layers[l - 1].activation, plan.layers[l - 1].slope, dZ_of(job, l - 1, first),
+            panels,
+        )
+        clear_padding(dZ_of(job, l - 1, first), layer.n_in, count)
+
+
+cdef inline real* dZ_of(Job* job, Py_ssize_t l, Py_ssize_t panel) noexcept nogil:
+    cdef const Layer* layer = &job.plan.layers[l]
+    return job.memory + layer.dZ * job.columns + panel * layer.n_out * PANEL
+
+
+cdef double run_block(
+    Job* job, const real* X, const real* Y, Py_ssize_t count, real scale, real* sums, int thread
+) noexcept nogil:
+    """Return, to thread 0, the loss summed over a block; sums += scale * gradients, unless NULL.
+
+    `sums` may be the parameters themselves: all of dZ is there before the first of them is
+    changed.
+    """
+    cdef const Plan* plan = job.plan
+    cdef const Layer* layer
+    cdef const real* A_prev = X
+    cdef int threads = job.team.size
+    cdef Py_ssize_t first, stop, l
+    cdef double cost = 0
+    share(panels_of(count), thread, threads, &first, &stop)
+    if first < stop:
+        forward_and_back(
+            job, X, Y, min(stop * PANEL, count) - first * PANEL, first, stop - first, sums != NULL
+        )
+    team_meet(&job.team)
+    if sums != NULL:
+        for l in range(plan.n_layers):
+            layer = &plan.layers[l]
+            add_gradients(
+                dZ_of(job, l, 0), layer.n_out, A_prev, layer.n_in, panels_of(count), scale,
+                job.features + thread * PANEL * job.columns, sums + layer.W, sums + layer.b,
+                thread, threads,
+            )
+            A_prev = job.memory + layer.A * job.columns
+    if thread == 0:
+        for l in range(panels_of(count)):
+            cost += job.panel_costs[l]
+        poll(job, count)
+    team_meet(&job.team)
+    return cost
+
+
+cdef void pack_share(
+    Job* job, const Matrix* X, Py_ssize_t first, Py_ssize_t count, Py_ssize_t batch_size,
+    real* panels, int thread,
+) noexcept nogil:
+    """`pack`, each thread some of the features."""
+    cdef Matrix part = X[0]
+    cdef Py_ssize_t start, stop
+    cdef Py_ssize_t line = 64 // sizeof(real)
+    share((X.rows + line - 1) // line, thread, job.team.size, &start, &stop)
+    start, stop = start * line, min(stop * line, X.rows)
+    part.data = X.data + start * X.row_stride
+    part.rows = stop - start
+    if part.rows > 0:
+        pack(&part, job.order, first, count, batch_size, panels + start * PANEL, X.rows)
+
+
+cdef double run_blocks(
+    Job* job, Py_ssize_t first, Py_ssize_t count, real scale, real* sums, int thread
+) noexcept nogil:
+    """`run_block` over any number of examples, packed piece by piece."""
+    cdef Py_ssize_t done, width
+    cdef double cost = 0
+    for done from 0 <= done < count by job.columns:
+        width = min(job.columns, count - done)
+        pack_share(job, job.X, first + done, width, width, job.X_window, thread)
+        pack_share(job, job.Y, first + done, width, width, job.Y_window, thread)
+        team_meet(&job.team)
+        cost += run_block(job, job.X_window, job.Y_window, width, scale, sums, thread)
+        if job.stop:
+            break
+    return cost
+
+
+cdef void gradients_job(Job* job, int thread) noexcept nogil:
+    """The cost of all examples, and their gradients unless these are NULL."""
+    cdef double cost = run_blocks(
+        job, 0, job.X.columns, <real>1 / <real>max(job.X.columns, 1), job.gradients, thread
+    )
+    if thread == 0:
+        job.costs[0] = cost / max(job.X.columns, 1)
+
+
+# --- gradient descent ---------------------------------------------------------------------
+
+
+cdef double epoch_of_large_batches(Job* job, int thread) noexcept nogil:
+    """One epoch, returning the sum of the batch costs, where a batch has several blocks."""
+    cdef Py_ssize_t first, count, i, start, stop
+    cdef double total = 0
+    cdef real learning_rate = <real>job.learning_rate
+    share(job.plan.n_parameters, thread, job.team.size, &start, &stop)
+    for first from 0 <= first < job.X.columns by job.batch_size:
+        count = min(job.batch_size, job.X.columns - first)
+        memset(job.gradients + start, 0, (stop - start) * sizeof(real))
+        total += run_blocks(
+            job, first, count, <real>1 / <real>count, job.gradients, thread
+        ) / count
+        if job.stop:
+            break
+        for i in range(start, stop):
+            job.plan.theta[i] -= learning_rate * job.gradients[i]
+        team_meet(&job.team)
+    return total
+
+
+cdef double epoch_of_small_batches(Job* job, bint packed, int thread) noexcept nogil:
+    """One epoch, returning the sum of the batch costs, where a batch is one block.
+
+    The window holds the next batches, packed; the update is made where dW is summed.
+    """
+    cdef Py_ssize_t first, batch, count
+    cdef Py_ssize_t window = job.window_batches * job.batch_size
+    cdef double total = 0
+    for first from 0 <= first < job.X.columns by window:
+        if not packed:
+            count = min(window, job.X.columns - first)
+            pack_share(job, job.X, first, count, job.batch_size, job.X_window, thread)
+            pack_share(job, job.Y, first, count, job.batch_size, job.Y_window, thread)
+            team_meet(&job.team)
+        for batch in range(job.window_batches):
+            count = min(job.batch_size, job.X.columns - first - batch * job.batch_size)
+            if count <= 0:
+                break
+            total += run_block(
+                job, job.X_window + batch * job.plan.n_in * job.columns,
+                job.Y_window + batch * job.plan.n_out * job.columns, count,
+                <real>(-job.learning_rate / count), job.plan.theta, thread,
+            ) / count
+            if job.stop:
+                return total
+    return total
+
+
+cdef void train_job(Job* job, int thread) noexcept nogil:
+    """All epochs; where `stop` is set the parameters are those of an unfinished one."""
+    cdef Py_ssize_t m = job.X.columns
+    cdef Py_ssize_t batches = (m + job.batch_size - 1) // job.batch_size
+    cdef const uint32_t* order = job.order
+    cdef double total
+    cdef Py_ssize_t e
+    cdef bint packed = False
+    for e in range(job.epochs):
+        if thread == 0:
+            job.order = order + e * m if order != NULL else NULL
+            memcpy(job.whole_epoch, job.plan.theta, job.plan.n_parameters * sizeof(real))
+        team_meet(&job.team)
+        if job.window_batches:
+            total = epoch_of_small_batches(job, packed, thread)
+            packed = order == NULL and job.window_batches == batches
+        else:
+            total = epoch_of_large_batches(job, thread)
+        if job.stop:
+            return
+        if thread == 0:
+            job.costs[e] = total / max(batches, 1)
+
+
+# --- teams --------------------------------------------------------------------------------
+
+ctypedef void (*Run)(Job*, int) noexcept nogil
+
+
+@cython.final
+cdef class Helper:
+    """What a thread beside the caller's runs."""
+
+    cdef Job* job
+    cdef Run run
+    cdef int thread
+
+    def __call__(self):
+        with nogil:
+            team_join(&self.job.team)
+            self.run(self.job, self.thread)
+            team_leave(&self.job.team)
+
+
+cdef int run_team(Job* job, Run run, int threads) except -1:
+    """Run the job on up to `threads` threads; fewer where no more can be started.
+
+    Afterwards, where the job has been stopped, an exception is set but not yet raised.
+    """
+    cdef Helper helper
+    cdef int size = 1
+    while size < threads:
+        helper = Helper.__new__(Helper)
+        helper.job, helper.run, helper.thread = job, run, size
+        try:
+            start_new_thread(helper, ())
+        except RuntimeError:
+            break
+        size += 1
+    with nogil:
+        team_open(&job.team, size)
+        run(job, 0)
+        team_close(&job.team)
+    return 0
+
+
+cdef int useful_threads(int threads, Py_ssize_t part, Py_ssize_t whole) except -1:
+    """How many threads pay for multiplications of `part` between meetings and `whole` in all.
+
+    Starting a thread takes some 50 microseconds and a meeting one; both must be small.  A
+    thread without a processor of its own would only make the others wait.
+    """
+    threads = <int>min(<Py_ssize_t>threads, part // 250000)
+    if threads <= 1 or whole < THREADS_WORK:
+        return 1
+    return min(threads, <int>len(sched_getaffinity(0)) if sched_getaffinity else os.cpu_count() or 1)
