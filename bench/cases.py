@@ -7,7 +7,9 @@ contender can be given the same work.
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["CASES", "LAYERS", "Case", "Layer", "small"]
+__all__ = ["CASES", "LAYERS", "NETWORK_KINDS", "Case", "Layer", "small"]
+
+NETWORK_KINDS = ("forward", "step", "epoch")
 
 
 class Case(NamedTuple):
@@ -25,6 +27,11 @@ class Case(NamedTuple):
     loss: str
     m: int
     batch_size: int | None = None
+
+    @property
+    def sizes(self):
+        """The layer sizes as they are written, 64-32-10."""
+        return "-".join(map(str, self.layer_sizes))
 
     @property
     def products(self):
@@ -69,10 +76,14 @@ class Layer(NamedTuple):
     activation: str
 
     @property
+    def sizes(self):
+        """n_in-n_out, or n_out alone."""
+        return f"{self.n_in}-{self.n_out}" if self.n_in else f"{self.n_out}"
+
+    @property
     def name(self):
-        sizes = f"{self.n_in}-{self.n_out}" if self.n_in else f"{self.n_out}"
         activation = "" if self.kind == "dense_backward" else f" {self.activation}"
-        return f"{self.kind} {sizes} m={self.m}{activation}"
+        return f"{self.kind} {self.sizes} m={self.m}{activation}"
 
     @property
     def flops(self):

@@ -94,9 +94,7 @@ def resolve(activation, argument="activation"):
     if isinstance(activation, tuple) and len(activation) == 2:
         name, slope = activation
     if not isinstance(name, str):
-        raise TypeError(
-            f"{argument} must be a name or ('leaky_relu', slope), got {activation!r}"
-        )
+        raise TypeError(f"{argument} must be a name or ('leaky_relu', slope), got {activation!r}")
     if name not in ACTIVATIONS:
         raise ValueError(
             f"{argument} must be one of {', '.join(map(repr, ACTIVATIONS))}, got {name!r}"

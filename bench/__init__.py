@@ -1,0 +1,12 @@
+"""The benchmarks: verify, then time.
+
+``python -m bench`` times the kernels and networks of every backend against the course's
+plain NumPy and against the limit of the machine.  ``python -m bench.peers`` times whole
+networks against PyTorch, JAX, ONNX Runtime and scikit-learn.  ``python -m bench.footprint``
+measures memory and the time of an import.  ``pytest bench`` has entries for pytest-benchmark.
+Install ``fastnn[bench]`` for all of it.
+
+Read in this order: cases.py (what is timed), work.py (on which numbers), contenders.py and
+plain.py (by whom), limits.py (what the machine could do), verify.py, timing.py, session.py
+(the loop over it all), report.py and picture.py (what comes out).
+"""

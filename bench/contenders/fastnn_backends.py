@@ -1,0 +1,151 @@
+"""fastnn itself: one backend, at one SIMD level and a number of threads."""
+
+import time
+from itertools import repeat
+
+import numpy as np
+
+import fastnn
+from bench.cases import CASES, LAYERS, Layer
+from bench.contenders import VERIFIED_STEPS
+from bench.work import EPOCH_SEED, LEARNING_RATE, work_of
+from fastnn import backends
+from fastnn.activations import ACTIVATIONS
+from fastnn.losses import LOSSES, default_for
+
+__all__ = ["Fastnn", "kernel_modules", "warm_up"]
+
+
+class Fastnn:
+    """One backend of fastnn, at one SIMD level and a number of threads."""
+
+    def __init__(self, backend, threads=1, name=None):
+        self.backend = backend
+        self.threads = threads
+        self.name = name or (f"{backend.name} {backend.simd}" if backend.simd else backend.name)
+        self.versions = {"fastnn": fastnn.__version__}
+        if backend.name == "numba":
+            self.versions["Numba"] = fastnn.backend_info()["versions"]["numba"]
+
+    def prepare(self, work):
+        if isinstance(work.case, Layer):
+            return _KernelRunner(self, work)
+        return {"forward": _ForwardRunner, "step": _TrainRunner, "epoch": _TrainRunner}[
+            work.case.kind
+        ](self, work)
+
+    def use(self):
+        """Make it what fastnn runs on."""
+        backends.set_backend(self.backend)
+        fastnn.set_num_threads(self.threads)
+
+
+def kernel_modules(contenders, dtype):
+    """The modules of kernels that the contenders and the reference have for a dtype."""
+    ours = [contender.backend for contender in contenders if isinstance(contender, Fastnn)]
+    used = dict.fromkeys([backends.load("numpy"), *ours])
+    return [backend.kernels(np.dtype(dtype)) for backend in used]
+
+
+def warm_up(contender, dtype):
+    """Run each kernel once on two examples; return the seconds that it took.
+
+    For Numba this is the time of compiling, or of loading what was compiled before.
+    """
+    seconds = 0.0
+    for kind in {case.kind: case for case in (*LAYERS, *CASES)}.values():
+        small = kind._replace(m=2)
+        if getattr(small, "batch_size", None):
+            small = small._replace(batch_size=1)
+        work = work_of(small, dtype)
+        started = time.perf_counter()
+        contender.prepare(work).results()
+        seconds += time.perf_counter() - started
+    return seconds
+
+
+class _NetworkRunner:
+    def __init__(self, contender, work):
+        contender.use()
+        self.contender, self.work = contender, work
+        *hidden, output = work.case.activations
+        self.net = fastnn.MLP(
+            work.case.layer_sizes, hidden, output, work.case.loss, dtype=work.dtype
+        )
+        self.initial = np.concatenate([array.ravel() for array in work.parameters.values()])
+
+    def reset(self):
+        self.contender.use()
+        self.net.parameter_vector[:] = self.initial
+        self.net.engine  # noqa: B018  made again here, not in the first timed call
+
+
+class _ForwardRunner(_NetworkRunner):
+    def results(self):
+        self.reset()
+        return {"A": self.net.forward(self.work.X)}
+
+    def run(self, n):
+        forward, X = self.net.forward, self.work.X
+        for _ in repeat(None, n):
+            forward(X)
+
+
+class _TrainRunner(_NetworkRunner):
+    """Steps and epochs inside `fit`, as a user has them."""
+
+    def results(self):
+        self.reset()
+        self._fit(1 if self.work.case.batch_size else VERIFIED_STEPS)
+        return {name: array.copy() for name, array in self.net.parameters.items()}
+
+    def run(self, n):
+        self._fit(n)
+
+    def _fit(self, epochs):
+        self.net.fit(
+            self.work.X,
+            self.work.Y,
+            epochs=epochs,
+            learning_rate=LEARNING_RATE,
+            batch_size=self.work.case.batch_size,
+            seed=EPOCH_SEED,
+        )
+
+
+class _KernelRunner:
+    """One layer kernel, called as the contract has it, with outputs that are there already."""
+
+    def __init__(self, contender, work):
+        kernels = contender.backend.kernels(work.dtype)
+        self.kernel = getattr(kernels, work.case.kind)
+        self.arguments, self.outputs = _kernel_arguments(work)
+
+    def results(self):
+        cost = self.kernel(*self.arguments, *self.outputs.values())
+        arrays = {name: array.copy() for name, array in self.outputs.items()}
+        return arrays if cost is None else {"J": np.array([cost]), **arrays}
+
+    def reset(self):
+        pass
+
+    def run(self, n):
+        kernel, arguments = self.kernel, (*self.arguments, *self.outputs.values())
+        for _ in repeat(None, n):
+            kernel(*arguments)
+
+
+def _kernel_arguments(work):
+    """The inputs of a layer kernel, and its outputs by name."""
+    case = work.case
+    g = ACTIVATIONS[case.activation].code, 0.01
+    loss = LOSSES[default_for(case.activation).name].code
+    inputs, outputs = {
+        "activate": ((work.Z, *g), "A"),
+        "activation_backward": ((work.dA, work.A, *g), "dZ db"),
+        "output_cost": ((work.A, work.Y, loss, *g), "dZ"),
+        "dense_forward": ((work.W, work.b, work.A_prev, *g), "A"),
+        "dense_backward": ((work.dZ, work.W, work.A_prev), "dW db dA_prev"),
+    }[case.kind]
+    shapes = {"A": work.Z, "dZ": work.Z, "db": work.b, "dW": work.W, "dA_prev": work.A_prev}
+    return inputs, {name: np.empty_like(shapes[name]) for name in outputs.split()}

@@ -1,0 +1,65 @@
+"""Before a time counts, the result must be right: the tests' own tolerances.
+
+The measure is fastnn's NumPy backend, which the tests hold against independent truth.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["WrongResult", "check", "moved", "tolerance"]
+
+
+class WrongResult(Exception):
+    """A contender's result is not that of the reference."""
+
+
+def tolerance(dtype):
+    """What the tests allow one step to differ, norm-wise (tests/conftest.py)."""
+    path = Path(__file__).resolve().parents[1] / "tests" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("tests_conftest", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.TOLERANCES["step"].at(dtype)
+
+
+def check(case, expected, actual, bound):
+    """Raise `WrongResult` unless each array is within `bound` of the expected one, norm-wise.
+
+    Parameters
+    ----------
+    expected, actual : dict
+        Named arrays; `actual` may have fewer of them.
+    bound : float
+
+    Returns
+    -------
+    float
+        The largest error, as a share of the bound.
+    """
+    worst = 0.0
+    for name, array in actual.items():
+        wanted = expected[name]
+        if array.shape != wanted.shape or not np.isfinite(array).all():
+            raise WrongResult(f"{case.name}: {name} is not finite or has shape {array.shape}")
+        error = distance(array, wanted) / (bound * norm(wanted))
+        if not error <= 1:
+            raise WrongResult(f"{case.name}: {name} is {error:.3g} times the tolerance off")
+        worst = max(worst, error)
+    return worst
+
+
+def moved(initial, trained, bound):
+    """How much further training moved the parameters than the tolerance lets errors go."""
+    return min(
+        distance(trained[name], initial[name]) / (bound * norm(trained[name])) for name in trained
+    )
+
+
+def distance(a, b):
+    return norm(np.subtract(a, b, dtype=np.float64))
+
+
+def norm(a):
+    return float(np.linalg.norm(np.asarray(a, np.float64)))

@@ -1,0 +1,86 @@
+"""The table of activations is whole, and its words are true."""
+
+import numpy as np
+import pytest
+from conftest import ACTIVATIONS
+
+import fastnn
+from fastnn import activations
+
+Z = np.linspace(-6, 6, 1201)[None, :]
+
+
+def test_the_table_is_what_the_tests_cover():
+    assert tuple(activations.ACTIVATIONS) == ACTIVATIONS
+    codes = [row.code for row in activations.ACTIVATIONS.values()]
+    assert codes == list(range(len(ACTIVATIONS)))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_formulas(backend, name):
+    """The formula and the derivative that the table prints, evaluated by Python."""
+    row, slope = activations.resolve(name)
+    formulas = {
+        "linear": Z,
+        "sigmoid": 1 / (1 + np.exp(-Z)),
+        "tanh": (np.exp(Z) - np.exp(-Z)) / (np.exp(Z) + np.exp(-Z)),
+        "relu": np.maximum(0, Z),
+        "leaky_relu": np.where(Z > 0, Z, slope * Z),
+        "softmax": np.ones_like(Z),
+    }
+    a = fastnn.activate(Z, name)
+    np.testing.assert_allclose(a, formulas[name], rtol=1e-13, atol=1e-15)
+    if name == "softmax":  # its derivative is a matrix for each example
+        return
+    expression = row.derivative.replace("a (", "a * (").replace("^", "**")
+    if " if " in expression:  # "1 if a > 0 else slope"
+        above, rest = expression.split(" if a > 0 else ")
+        expected = np.where(a > 0, float(above), slope if rest == "slope" else float(rest))
+    else:
+        expected = eval(expression, {"a": a}) + 0 * a
+    np.testing.assert_allclose(fastnn.activation_derivative(a, name), expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_ranges(backend, name, dtype):
+    """No output leaves the range of the table, however large z is."""
+    low, high = activations.ACTIVATIONS[name].range.strip("[]()").split(",")
+    wide = np.concatenate([Z * 0, Z, 1000 * Z, 1e30 * Z]).astype(dtype)
+    a = fastnn.activate(wide, name)
+    assert a.min() >= float(low) and a.max() <= float(high)
+    assert np.isfinite(a).all()
+
+
+def test_rows_say_what_they_are_for():
+    for row in activations.ACTIVATIONS.values():
+        assert row.formula and row.derivative and row.use
+        assert row.init in ("he", "xavier")
+    assert [row.name for row in activations.ACTIVATIONS.values() if not row.hidden] == ["softmax"]
+
+
+def test_resolve():
+    assert activations.resolve("tanh") == (activations.ACTIVATIONS["tanh"], 0.0)
+    assert activations.resolve("leaky_relu")[1] == activations.DEFAULT_SLOPE == 0.01
+    assert activations.resolve(("leaky_relu", np.float32(0.5)))[1] == 0.5
+    assert activations.resolve(("leaky_relu", 0))[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    "bad, error, words",
+    [
+        ("selu", ValueError, "g must be one of 'linear', 'sigmoid'.*got 'selu'"),
+        ("Tanh", ValueError, "got 'Tanh'"),
+        (None, TypeError, "g must be a name"),
+        (3, TypeError, "got 3"),
+        (("leaky_relu",), TypeError, "g must be a name"),
+        (("tanh", 0.1), ValueError, "only 'leaky_relu' takes a slope"),
+        (("leaky_relu", -0.1), ValueError, "finite number >= 0, got -0.1"),
+        (("leaky_relu", float("nan")), ValueError, "got nan"),
+        (("leaky_relu", float("inf")), ValueError, "got inf"),
+        (("leaky_relu", "0.1"), ValueError, "got '0.1'"),
+        (("leaky_relu", True), ValueError, "got True"),
+    ],
+)
+def test_resolve_refuses(bad, error, words):
+    with pytest.raises(error, match=words):
+        activations.resolve(bad, "g")

@@ -1,0 +1,305 @@
+"""Choose, report, refuse; what an import may do; what a broken build must say."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import BACKENDS, X86_LEVELS, cpu_level, runnable_levels
+
+import fastnn
+from fastnn import backends
+
+# --- in this process ---------------------------------------------------------------------------
+
+
+def test_use_backend_goes_back(backend):
+    before = backends.current
+    with fastnn.use_backend("numpy"):
+        assert backends.current.name == "numpy"
+        with fastnn.use_backend("cython"):
+            assert backends.current.name == "cython"
+        assert backends.current.name == "numpy"
+    assert backends.current is before
+
+
+def test_use_backend_goes_back_after_an_error(backend):
+    before = backends.current
+    with pytest.raises(ZeroDivisionError), fastnn.use_backend("numpy"):
+        1 / 0
+    assert backends.current is before
+
+
+def test_set_backend():
+    before = backends.current
+    try:
+        for name in BACKENDS:
+            fastnn.set_backend(name)
+            assert backends.current.name == name
+            assert fastnn.backend_info()["active"] == name
+        fastnn.set_backend("auto")
+        assert backends.current.name == "cython"
+    finally:
+        fastnn.set_backend(before)
+    assert backends.current is before
+
+
+@pytest.mark.parametrize(
+    "name, error",
+    [("tensorflow", ValueError), ("Cython", ValueError), ("", ValueError), (None, TypeError), (3, TypeError)],
+)
+def test_unknown_backends_are_refused(name, error):
+    before = backends.current
+    with pytest.raises(error, match="backend must be"):
+        fastnn.set_backend(name)
+    with pytest.raises(error, match="backend must be"), fastnn.use_backend(name):
+        raise AssertionError("the block must not run")
+    assert backends.current is before
+
+
+@pytest.mark.parametrize("level", runnable_levels())
+def test_load_each_level(level):
+    backend = backends.load("cython", simd=level)
+    assert (backend.name, backend.simd) == ("cython", level)
+    assert backends.load("cython", simd=level) is backend
+    for dtype in (np.dtype("f4"), np.dtype("f8")):
+        assert backend.kernels(dtype).__name__ == f"fastnn._simd.{level}_{dtype}"
+
+
+def test_default_level_is_the_highest():
+    assert backends.load("cython").simd == cpu_level()
+
+
+def test_levels_that_cannot_run_are_refused():
+    """Before their module is imported: to initialise it could already be fatal."""
+    other = "baseline" if cpu_level() in X86_LEVELS else "v2"
+    with pytest.raises(ImportError, match=f"does not run SIMD level '{other}'"):
+        backends.load("cython", simd=other)
+    with pytest.raises(ValueError, match="simd must be one of"):
+        backends.load("cython", simd="avx2")
+    with pytest.raises(ValueError, match="Cython backend alone"):
+        backends.load("numpy", simd=cpu_level())
+
+
+def test_report():
+    info = fastnn.backend_info()
+    assert set(info) == {
+        "active", "simd", "simd_levels", "available", "unavailable", "threads", "versions",
+    }  # fmt: skip
+    assert info["available"] == list(BACKENDS) == list(fastnn.available_backends())
+    assert info["unavailable"] == {}
+    assert info["threads"] == fastnn.get_num_threads() >= 1
+    assert info["versions"]["numpy"] == np.__version__
+    assert info["simd_levels"]["runnable"] == list(runnable_levels())
+    json.dumps(info)  # plain values: `fastnn info --json` prints it
+
+
+@pytest.mark.parametrize("missing", ["Network", "dense_backward", "shuffle", "all_finite"])
+def test_incomplete_kernels_are_refused(missing):
+    kernels = SimpleNamespace(**vars(backends.load("numpy").kernels(np.dtype("f4"))))
+    delattr(kernels, missing)
+    with pytest.raises(ImportError, match=f"lacks the kernel '{missing}'"):
+        backends.Backend("broken", kernels, kernels)
+
+
+@pytest.mark.parametrize("table", ["ACTIVATION_CODES", "LOSS_CODES"])
+def test_other_codes_are_refused(table):
+    kernels = SimpleNamespace(**vars(backends.load("numpy").kernels(np.dtype("f4"))))
+    codes = getattr(kernels, table)
+    first, second, *_ = codes
+    setattr(kernels, table, codes | {first: codes[second], second: codes[first]})
+    with pytest.raises(ImportError, match=table):
+        backends.Backend("broken", kernels, kernels)
+
+
+def test_network_follows_the_backend():
+    """A network made in one backend runs, unchanged, in the others."""
+    with fastnn.use_backend("numpy"):
+        net = fastnn.MLP([5, 7, 2], hidden="relu", output="linear", dtype="float64")
+    before = net.parameter_vector.copy()
+    X = np.random.default_rng(1).normal(size=(5, 20))
+    results = {}
+    for name in BACKENDS:
+        with fastnn.use_backend(name):
+            results[name] = net.forward(X), net.gradients(X, X[:2])[1]["dW1"]
+            assert type(net.engine).__module__ == backends.current.kernels(net.dtype).__name__
+    for name in BACKENDS:
+        np.testing.assert_allclose(results[name][0], results["numpy"][0], rtol=1e-12)
+        np.testing.assert_allclose(results[name][1], results["numpy"][1], rtol=1e-11)
+    assert net.parameter_vector.tobytes() == before.tobytes()
+
+
+def test_threads():
+    before = fastnn.get_num_threads()
+    try:
+        fastnn.set_num_threads(3)
+        assert fastnn.get_num_threads() == 3
+        for bad, error in ((0, ValueError), (-1, ValueError), (10**9, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError), (None, TypeError)):
+            with pytest.raises(error, match="n must be an integer from 1"):
+                fastnn.set_num_threads(bad)
+        assert fastnn.get_num_threads() == 3
+    finally:
+        fastnn.set_num_threads(before)
+
+
+# --- in new processes --------------------------------------------------------------------------
+
+REPORT = """
+    import json, sys, warnings
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        import fastnn
+    modules = [m for m in sys.modules if m.startswith("fastnn._simd.")]
+    heavy = [m for m in ("numba", "matplotlib", "scipy", "sklearn") if m in sys.modules]
+    print(json.dumps({
+        "info": fastnn.backend_info(), "modules": modules, "heavy": heavy,
+        "warnings": [str(w.message) for w in caught],
+    }))
+"""
+
+
+def report(run_python, before="", **options):
+    return json.loads(run_python(before + REPORT, **options).stdout)
+
+
+def test_plain_import(run_python):
+    """Cython at the highest level; no other level, no Numba, no pictures, no warning."""
+    got = report(run_python)
+    assert (got["info"]["active"], got["info"]["simd"]) == ("cython", cpu_level())
+    assert sorted(got["modules"]) == [f"fastnn._simd.{cpu_level()}_float{n}" for n in (32, 64)]
+    assert got["heavy"] == []
+    assert got["warnings"] == []
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_backend_from_the_environment(run_python, name):
+    got = report(run_python, FASTNN_BACKEND=name)
+    assert got["info"]["active"] == name
+    assert got["warnings"] == []
+
+
+@pytest.mark.parametrize("level", runnable_levels())
+def test_level_from_the_environment(run_python, level):
+    assert report(run_python, FASTNN_SIMD=level)["info"]["simd"] == level
+
+
+@pytest.mark.parametrize(
+    "environment, message",
+    [
+        ({"FASTNN_BACKEND": "torch"}, "ValueError: FASTNN_BACKEND must be one of"),
+        ({"FASTNN_SIMD": "avx9"}, "ValueError: FASTNN_SIMD must be one of"),
+        (
+            {"FASTNN_SIMD": "baseline" if cpu_level() in X86_LEVELS else "v2"},
+            "ImportError: this CPU does not run SIMD level",
+        ),
+    ],
+)
+def test_impossible_requests_refuse_the_import(run_python, environment, message):
+    done = run_python("import fastnn", check=False, **environment)
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment, threads",
+    [
+        ({"FASTNN_NUM_THREADS": "3", "OMP_NUM_THREADS": "5"}, 3),
+        ({"OMP_NUM_THREADS": "5,2"}, 5),
+        ({"FASTNN_NUM_THREADS": "", "OMP_NUM_THREADS": "4"}, 4),
+    ],
+)
+def test_threads_from_the_environment(run_python, environment, threads):
+    got = report(run_python, **environment)
+    assert got["info"]["threads"] == threads
+    assert got["warnings"] == []
+
+
+@pytest.mark.parametrize("value", ["many", "0", "-2", "1.5"])
+def test_threads_that_make_no_sense_are_ignored_aloud(run_python, value):
+    got = report(run_python, FASTNN_NUM_THREADS=value)
+    assert got["info"]["threads"] == report(run_python)["info"]["threads"]
+    assert len(got["warnings"]) == 1 and "FASTNN_NUM_THREADS" in got["warnings"][0]
+
+
+BLOCK = """
+    import sys
+    class Block:
+        def find_spec(self, name, path=None, target=None):
+            if name == "{name}" or name.startswith("{name}."):
+                raise {error}
+    sys.meta_path.insert(0, Block())
+"""
+
+
+@pytest.mark.parametrize("broken", ["fastnn._cpu", "fastnn._simd"])
+def test_broken_extension_says_so(run_python, broken):
+    """It must not just look slow: one warning, with the reason and the command that helps."""
+    block = BLOCK.format(name=broken, error='ImportError("undefined symbol: frobnicate")')
+    got = report(run_python, block)
+    assert got["info"]["active"] == "numpy"
+    assert len(got["warnings"]) == 1
+    assert "frobnicate" in got["warnings"][0] and "pip install" in got["warnings"][0]
+    assert "frobnicate" in got["info"]["unavailable"]["cython"]
+    done = run_python(block + "\n    import fastnn", check=False, FASTNN_BACKEND="cython")
+    assert "ImportError" in done.stderr and "frobnicate" in done.stderr
+    assert report(run_python, block, FASTNN_BACKEND="numpy")["warnings"] == []
+
+
+def test_missing_numba_says_so(run_python):
+    block = BLOCK.format(name="numba", error='ModuleNotFoundError("No module", name="numba")')
+    got = report(run_python, block)
+    assert got["info"]["available"] == ["cython", "numpy"]
+    assert "fastnn[numba]" in got["info"]["unavailable"]["numba"]
+    assert got["warnings"] == []
+    done = run_python(block + "\n    import fastnn", check=False, FASTNN_BACKEND="numba")
+    assert "ImportError" in done.stderr and "fastnn[numba]" in done.stderr
+
+
+@pytest.fixture
+def without_extension(tmp_path):
+    """A copy of the installed package with everything compiled left out."""
+    package = Path(fastnn.__file__).parent
+    skip = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
+    shutil.copytree(package, tmp_path / "fastnn", ignore=skip)
+    return tmp_path
+
+
+ALONE = {"options": ["-S"], "PYTHONPATH": str(Path(np.__file__).parents[1])}
+"""NumPy is found, but no hook of an editable installation that would find the rest of fastnn."""
+
+
+def test_source_tree_that_is_not_built_says_so(run_python, without_extension):
+    for name in ("setup.py", "pyproject.toml"):
+        (without_extension / name).touch()
+    got = report(run_python, **ALONE)
+    assert got["info"]["active"] == "numpy"
+    assert len(got["warnings"]) == 1
+    assert "not built" in got["warnings"][0] and "pip install -e ." in got["warnings"][0]
+
+
+def test_installation_without_extension_is_silent(run_python, without_extension):
+    """FASTNN_NO_EXTENSIONS=1 was somebody's choice; the report still says what is missing."""
+    got = report(run_python, **ALONE)
+    assert got["info"]["active"] == "numpy"
+    assert got["warnings"] == []
+    assert "without its compiled extension" in got["info"]["unavailable"]["cython"]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_floating_point_environment_is_left_alone(run_python, name):
+    """Subnormals are kept by the whole process, as they were before the import."""
+    code = """
+        import numpy as np
+        before = repr(np.finfo("f4")), repr(np.finfo("f8"))
+        import fastnn
+        net = fastnn.MLP([3, 4, 1])
+        net.fit(np.ones((3, 8)), np.ones((1, 8)), epochs=3)
+        assert (repr(np.finfo("f4")), repr(np.finfo("f8"))) == before
+        for dtype in ("f4", "f8"):
+            tiny = np.full(9, np.finfo(dtype).tiny)
+            assert (tiny / 2 > 0).all() and (tiny / 4 + tiny / 4 == tiny / 2).all()
+        print("kept")
+    """
+    assert run_python(code, FASTNN_BACKEND=name).stdout == "kept\n"

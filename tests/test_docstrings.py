@@ -1,0 +1,77 @@
+"""Every public thing is described, and the examples in the descriptions are right."""
+
+import doctest
+import importlib
+import importlib.util
+import inspect
+
+import numpy as np
+import pytest
+
+import fastnn
+
+HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
+ROOMS = [
+    "activations", "backends", "datasets", "functional", "initializers", "losses", "network",
+    "optimizers", "plot", "training", "_kernels_numpy",
+]  # fmt: skip
+
+
+def room(name):
+    return importlib.import_module(f"fastnn.{name}")
+
+
+def public(module):
+    """The public functions and classes that a module defines, and their public methods."""
+    for name in module.__all__:
+        value = getattr(module, name)
+        if getattr(value, "__module__", None) != module.__name__:
+            continue
+        yield name, value
+        for method, member in vars(value).items() if inspect.isclass(value) else ():
+            if method[0] != "_" and (inspect.isfunction(member) or isinstance(member, property)):
+                yield f"{name}.{method}", member
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_everything_public_is_described(name):
+    module = room(name)
+    assert module.__doc__
+    for what, value in public(module):
+        assert inspect.getdoc(value), f"{name}.{what} has no docstring"
+
+
+def test_public_names_are_described():
+    for name in fastnn.__all__:
+        doc = inspect.getdoc(getattr(fastnn, name))
+        seen_elsewhere = name in ("History", "get_num_threads")  # in MLP.fit, set_num_threads
+        assert "\nExamples\n---" in doc or seen_elsewhere, f"{name} shows no example"
+
+
+@pytest.mark.parametrize("name", ["functional", "network"])
+def test_descriptions_are_complete(name):
+    """Parameters, what is returned, what is raised, an example: in every public function."""
+    for what, function in public(room(name)):
+        if isinstance(function, property) or inspect.isclass(function):
+            continue
+        sections = ["Raises", "Examples"]
+        if what != "MLP.set_parameters":
+            sections.append("Returns")
+        for section in ["Parameters", *sections]:
+            assert f"\n{section}\n---" in inspect.getdoc(function), f"{what} lacks {section}"
+
+
+@pytest.mark.parametrize("name", ROOMS)
+def test_examples_in_docstrings(backend, name):
+    """Each example prints what it says, in every backend."""
+    module = room(name)
+    names = {"fastnn": fastnn, "np": np}
+    results = doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
+    without = ("_kernels_numpy", "training") if HAS_MATPLOTLIB else ("_kernels_numpy", "training", "plot")
+    assert results.failed == 0 or name == "plot" and not HAS_MATPLOTLIB
+    assert results.attempted > 0 or name in without
+
+
+def test_example_of_the_package(backend):
+    results = doctest.testmod(fastnn)
+    assert (results.failed, results.attempted) == (0, 5)

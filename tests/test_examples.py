@@ -1,0 +1,44 @@
+"""The examples run, and print the finding that they promise.
+
+They lie beside the tests.  Where there is no such folder (a copy of the tests alone) there
+is nothing to run, and the header of the run says so.
+"""
+
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+from conftest import EXAMPLES
+
+FINDINGS = {
+    "choose_on_validation.py": "on\nthe validation set, and",
+    "hidden_activations.py": "With sigmoid it vanishes",
+    "linear_activations.py": "the boundary stays a straight line",
+    "loop_or_vectorised.py": "the\ngradients are the same but for rounding",
+    "regression.py": "the relu output is 0 there, by construction",
+    "zero_initialisation.py": "From zero nothing moves",
+}
+
+
+def run(path, folder):
+    command = [sys.executable, path, "--output", folder]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_example(path, tmp_path):
+    out = run(path, tmp_path)
+    assert FINDINGS[path.name] in out
+    if importlib.util.find_spec("matplotlib"):
+        (picture,) = tmp_path.iterdir()
+        assert picture.suffix == ".png" and picture.stat().st_size > 5_000
+        assert f"wrote {picture}" in out
+    else:
+        assert "No picture" in out and "fastnn[plot]" in out
+
+
+def test_every_example_is_known():
+    assert {path.name for path in EXAMPLES} in (set(), set(FINDINGS))

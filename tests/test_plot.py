@@ -1,0 +1,97 @@
+"""The pictures: what is drawn, with matplotlib; a clear word, without it."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from conftest import ELEMENTWISE
+
+import fastnn
+from fastnn import datasets, plot
+
+HERE = importlib.util.find_spec("matplotlib") is not None
+
+
+def drawn_or_refused(draw, check):
+    """With matplotlib `check` the axes that `draw` returns; without it, expect the hint."""
+    if HERE:
+        check(draw())
+    else:
+        with pytest.raises(ImportError, match=r"fastnn\[plot\]"):
+            draw()
+
+
+def test_decision_boundary(tmp_path):
+    X, Y = datasets.planar_flower()
+    net = fastnn.MLP([2, 8, 1], seed=1)
+    net.fit(X, Y, epochs=2000, learning_rate=1.0)
+
+    def check(ax):
+        (low_x, high_x), (low_y, high_y) = ax.get_xlim(), ax.get_ylim()
+        assert low_x < X[0].min() and high_x > X[0].max()
+        assert low_y < X[1].min() and high_y > X[1].max()
+        # The picture's rows go up with x2, its columns with x1: ask the network itself.
+        image = np.asarray(ax.images[0].get_array())
+        left, right, bottom, top = ax.images[0].get_extent()
+        for i, j in ((0, 0), (10, 250), (150, 20), (299, 299)):
+            x1 = left + (right - left) * j / (image.shape[1] - 1)
+            x2 = bottom + (top - bottom) * i / (image.shape[0] - 1)
+            assert image[i, j] == pytest.approx(net.forward([[x1], [x2]])[0, 0], abs=1e-4)
+        scatter = [c for c in ax.collections if str(c.get_label()).startswith("class")]
+        assert [len(points.get_offsets()) for points in scatter] == [200, 200]
+        ax.figure.savefig(tmp_path / "boundary.png")
+        assert (tmp_path / "boundary.png").stat().st_size > 20_000
+
+    drawn_or_refused(lambda: plot.plot_decision_boundary(net, X, Y), check)
+
+
+def test_decision_boundary_of_classes():
+    X, labels = np.random.default_rng(0).normal(size=(2, 60)), np.arange(60) % 3
+    net = fastnn.MLP([2, 5, 3], output="softmax")
+    net.fit(X, datasets.one_hot(labels), epochs=10)
+    for Y in (labels, datasets.one_hot(labels)):
+        drawn_or_refused(
+            lambda Y=Y: plot.plot_decision_boundary(net, X, Y),
+            lambda ax: _assert_classes(ax, net),
+        )
+
+
+def _assert_classes(ax, net):
+    assert set(np.unique(ax.images[0].get_array())) <= {0, 1, 2}
+    assert len(ax.get_legend().get_texts()) == 3
+
+
+def test_cost():
+    net = fastnn.MLP([1, 1], output="linear")
+    history = net.fit([[0.0, 1.0]], [[1.0, 3.0]], epochs=200)
+
+    def check(ax):
+        x, y = ax.lines[0].get_data()
+        np.testing.assert_array_equal(x, np.arange(1, 201))
+        np.testing.assert_array_equal(y, history.cost)
+        assert ax.get_yscale() == "log"
+        assert ax.get_ylabel() == "cost J" and ax.get_xlabel() == "epoch"
+
+    drawn_or_refused(lambda: plot.plot_cost(history, label="linear"), check)
+    drawn_or_refused(lambda: plot.plot_cost(history.cost), check)
+
+
+def test_activations():
+    def check(axes):
+        assert len(axes) == len(ELEMENTWISE)
+        for ax, name in zip(axes, ELEMENTWISE, strict=True):
+            assert name in ax.get_title()
+            z, a = ax.lines[0].get_data()
+            slope = ("leaky_relu", 0.1) if name == "leaky_relu" else name
+            np.testing.assert_allclose(a, fastnn.activate(z[None], slope)[0])
+            derivative = ax.lines[1].get_ydata()
+            np.testing.assert_allclose(
+                derivative, fastnn.activation_derivative(a[None], slope)[0], atol=1e-12
+            )
+
+    drawn_or_refused(plot.plot_activations, check)
+
+
+def test_what_cannot_be_drawn_in_a_plane():
+    with pytest.raises(ValueError, match=r"X must have shape \(2, m\).*got \(3, 5\)"):
+        plot.plot_decision_boundary(fastnn.MLP([2, 1]), np.ones((3, 5)), np.ones((1, 5)))

@@ -1,0 +1,270 @@
+"""fit: epochs, batches, order, history, progress, and the way back when it diverges."""
+
+import numpy as np
+import pytest
+from conftest import BACKENDS
+
+import fastnn
+from fastnn import datasets
+
+
+def flower(hidden=4, dtype="float64", **options):
+    X, Y = datasets.planar_flower(100)
+    net = fastnn.MLP([2, hidden, 1], seed=1, dtype=dtype, **options)
+    return net, X.astype(dtype), Y.astype(dtype)
+
+
+# --- history -----------------------------------------------------------------------------------
+
+
+def test_history_of_full_batches(backend):
+    """cost[e] is the cost before the update of epoch e: each step by hand gives the same."""
+    net, X, Y = flower()
+    twin, _, _ = flower()
+    history = net.fit(X, Y, epochs=20, learning_rate=0.5)
+    assert isinstance(history, fastnn.History)
+    assert history.cost.shape == (20,) and history.cost.dtype == np.float64
+    by_hand = [twin.step(X, Y, learning_rate=0.5) for _ in range(20)]
+    np.testing.assert_allclose(history.cost, by_hand, rtol=1e-12)
+    np.testing.assert_allclose(net.parameter_vector, twin.parameter_vector, rtol=1e-10)
+    assert history.cost[0] == pytest.approx(flower()[0].cost(X, Y), rel=1e-12)
+    assert "20 epochs" in repr(history)
+
+
+def test_history_of_mini_batches(backend):
+    """cost[e] is the plain mean of the batch costs as computed in epoch e; the last batch
+    is smaller, and is not left out."""
+    net, X, Y = flower()
+    twin, _, _ = flower()
+    history = net.fit(X, Y, epochs=3, learning_rate=0.5, batch_size=30, shuffle=False)
+    for epoch in range(3):
+        batches = [slice(0, 30), slice(30, 60), slice(60, 90), slice(90, 100)]
+        costs = [twin.step(X[:, b], Y[:, b], learning_rate=0.5) for b in batches]
+        assert history.cost[epoch] == pytest.approx(np.mean(costs), rel=1e-12)
+    np.testing.assert_allclose(net.parameter_vector, twin.parameter_vector, rtol=1e-10)
+
+
+def test_shuffled_batches_use_every_example_once(backend):
+    """With learning rate ~ 0 an epoch's mean batch cost is the cost, whatever the order."""
+    net, X, Y = flower()
+    J = net.cost(X, Y)
+    history = net.fit(X, Y, epochs=5, learning_rate=1e-300, batch_size=20)
+    np.testing.assert_allclose(history.cost, J, rtol=1e-12)
+
+
+# --- order -------------------------------------------------------------------------------------
+
+
+def fitted(**options):
+    net, X, Y = flower()
+    cost = net.fit(X, Y, epochs=6, learning_rate=0.5, **options).cost
+    return net.parameter_vector.tobytes(), cost.tobytes()
+
+
+def test_same_seed_same_bits(backend):
+    assert fitted(batch_size=16, seed=3) == fitted(batch_size=16, seed=3)
+    assert fitted(batch_size=16, seed=3) != fitted(batch_size=16, seed=4)
+    assert fitted(batch_size=16, seed=np.random.default_rng(3)) == fitted(batch_size=16, seed=3)
+
+
+def test_without_seed_the_network_goes_on(backend):
+    """A script that names one seed, the network's, is reproducible; two calls of fit
+    still use different orders."""
+    assert fitted(batch_size=16) == fitted(batch_size=16)
+    costs = []
+    net, X, Y = flower()
+    start = net.parameter_vector.copy()
+    for _ in range(2):
+        net.parameter_vector[:] = start
+        costs.append(net.fit(X, Y, epochs=1, batch_size=16).cost[0])
+    assert costs[0] != costs[1]
+
+
+def test_seed_leaves_the_networks_generator_alone(backend):
+    net, X, Y = flower()
+    state = net.generator.bit_generator.state
+    net.fit(X, Y, epochs=2, batch_size=16, seed=3)
+    net.fit(X, Y, epochs=2)
+    net.fit(X, Y, epochs=2, batch_size=16, shuffle=False)
+    assert net.generator.bit_generator.state == state
+    net.fit(X, Y, epochs=2, batch_size=16)
+    assert net.generator.bit_generator.state != state
+
+
+def test_full_batches_are_not_shuffled(backend):
+    assert fitted(seed=1) == fitted(seed=2) == fitted(shuffle=False) == fitted(batch_size=100)
+
+
+def test_same_order_in_every_backend():
+    """The backends train on the same batches, so they end at the same place."""
+    ends = []
+    for name in BACKENDS:
+        with fastnn.use_backend(name):
+            net, X, Y = flower()
+            net.fit(X, Y, epochs=30, learning_rate=0.5, batch_size=7, seed=5)
+            ends.append(net.parameter_vector.copy())
+    for end in ends[1:]:
+        np.testing.assert_allclose(end, ends[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 16, "shuffle": False}])
+def test_epochs_may_come_in_several_calls(backend, options):
+    """Without shuffling, 12 epochs are 5 and 7: fit keeps nothing between calls."""
+    whole, X, Y = flower()
+    parts, _, _ = flower()
+    cost = whole.fit(X, Y, epochs=12, learning_rate=0.5, **options).cost
+    pieces = [parts.fit(X, Y, epochs=n, learning_rate=0.5, **options).cost for n in (5, 7)]
+    np.testing.assert_array_equal(np.concatenate(pieces), cost)
+    np.testing.assert_array_equal(parts.parameter_vector, whole.parameter_vector)
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_size": 16}])
+def test_chunks_of_the_loop_do_not_show(backend, options, monkeypatch):
+    """However many epochs a call of the kernel takes, the bits are the same."""
+    from fastnn import training
+
+    ends = []
+    for seconds, elements in ((0.15, 1 << 18), (1e-9, 1 << 18), (10.0, 250), (10.0, 1)):
+        monkeypatch.setattr(training, "CALL_SECONDS", seconds)
+        monkeypatch.setattr(training, "ORDER_ELEMENTS", elements)
+        ends.append(fitted(**options))
+    assert ends.count(ends[0]) == 4
+
+
+# --- it learns ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_learns_what_is_not_linear(backend, dtype):
+    X, Y = datasets.planar_flower()
+    linear = fastnn.MLP([2, 1], dtype=dtype)
+    linear.fit(X, Y, epochs=300)
+    net = fastnn.MLP([2, 8, 1], dtype=dtype)
+    history = net.fit(X, Y, epochs=3000, learning_rate=1.0)
+    assert linear.score(X, Y) < 0.6
+    assert net.score(X, Y) > 0.85
+    assert history.cost[-1] < 0.6 * history.cost[0]
+
+
+@pytest.mark.parametrize(
+    "output, targets",
+    [("linear", lambda x: x**2 - 0.5), ("relu", lambda x: np.maximum(x, 0)), ("tanh", np.tanh)],
+)
+def test_learns_a_curve(backend, output, targets):
+    X = np.linspace(-1, 1, 101)[None, :]
+    net = fastnn.MLP([1, 16, 1], hidden="tanh", output=output, dtype="float64", seed=2)
+    net.fit(X, targets(X), epochs=300, learning_rate=0.1, batch_size=10, seed=0)
+    assert net.score(X, targets(X)) > 0.95
+
+
+# --- progress ----------------------------------------------------------------------------------
+
+
+def test_progress_function(backend):
+    """Called with the epochs done, which grow to the last, and the cost of the last of them."""
+    seen = []
+    net, X, Y = flower()
+    history = net.fit(X, Y, epochs=500, progress=lambda epoch, cost: seen.append((epoch, cost)))
+    epochs = [epoch for epoch, _ in seen]
+    assert epochs == sorted(set(epochs)) and epochs[-1] == 500
+    for epoch, cost in seen:
+        assert type(epoch) is int and type(cost) is float
+        assert cost == history.cost[epoch - 1]
+
+
+def test_progress_line(backend, capsys):
+    net, X, Y = flower()
+    net.fit(X, Y, epochs=50, progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "epoch 50/50" in err and "cost" in err and err.endswith("\n")
+    net.fit(X, Y, epochs=50, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_changes_nothing(backend):
+    assert fitted(progress=lambda epoch, cost: None) == fitted()
+
+
+def test_error_in_progress_ends_the_training(backend):
+    def stop(epoch, cost):
+        raise StopAsyncIteration("enough")
+
+    net, X, Y = flower()
+    before = net.parameter_vector.copy()
+    with pytest.raises(StopAsyncIteration, match="enough"):
+        net.fit(X, Y, epochs=10**6, progress=stop)
+    assert np.isfinite(net.parameter_vector).all()
+    assert (net.parameter_vector != before).any()
+
+
+# --- errors and warnings -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [None, 10])
+def test_divergence_puts_everything_back(backend, dtype, batch_size):
+    rng = np.random.default_rng(0)
+    net = fastnn.MLP([3, 8, 1], hidden="relu", output="linear", dtype=dtype)
+    X, Y = rng.normal(size=(3, 50)), rng.normal(size=(1, 50))
+    before, state = net.parameter_vector.copy(), net.generator.bit_generator.state
+    with pytest.raises(ValueError, match="non-finite.*learning_rate=1000") as caught:
+        net.fit(X, Y, epochs=2000, learning_rate=1000, batch_size=batch_size)
+    assert "epoch" in str(caught.value)
+    assert net.parameter_vector.tobytes() == before.tobytes()
+    assert net.generator.bit_generator.state == state
+    net.fit(X, Y, epochs=5, learning_rate=0.01)  # and the network is still good
+
+
+def test_divergence_at_the_last_update(backend):
+    """The costs are finite, the parameters after the last step are not."""
+    net = fastnn.MLP([1, 1], output="linear", dtype="float32")
+    before = net.parameter_vector.copy()
+    with pytest.raises(ValueError, match="non-finite.*learning_rate"):
+        net.fit([[1e15]], [[-1e15]], epochs=1, learning_rate=1e30)
+    assert net.parameter_vector.tobytes() == before.tobytes()
+
+
+def test_parameters_that_are_not_finite_are_refused(backend):
+    net, X, Y = flower()
+    net.parameter_vector[3] = np.nan
+    before = net.parameter_vector.copy()
+    with pytest.raises(ValueError, match="parameters.*NaN or infinity"):
+        net.fit(X, Y)
+    assert net.parameter_vector.tobytes() == before.tobytes()
+
+
+def test_batch_size_above_m_is_clipped_aloud(backend):
+    net, X, Y = flower()
+    twin, _, _ = flower()
+    with pytest.warns(UserWarning, match="batch_size 101 is larger.*clipped to 100"):
+        net.fit(X, Y, epochs=2, batch_size=101)
+    twin.fit(X, Y, epochs=2)
+    assert net.parameter_vector.tobytes() == twin.parameter_vector.tobytes()
+
+
+def test_arrays_are_left_alone(backend):
+    net, X, Y = flower()
+    before = X.copy(), Y.copy()
+    net.fit(X, Y, epochs=3, batch_size=7)
+    assert X.tobytes() == before[0].tobytes() and Y.tobytes() == before[1].tobytes()
+
+
+def test_own_parameters_as_examples(backend):
+    """X is a view of the parameters: it is read as it was when the training began."""
+    net = fastnn.MLP([2, 3, 1], output="linear", dtype="float64")
+    twin = fastnn.MLP([2, 3, 1], output="linear", dtype="float64")
+    X = net.parameters["W1"].T
+    net.fit(X, np.ones((1, 3)), epochs=4)
+    twin.fit(twin.parameters["W1"].T.copy(), np.ones((1, 3)), epochs=4)
+    assert net.parameter_vector.tobytes() == twin.parameter_vector.tobytes()
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 17])
+@pytest.mark.parametrize("m, batch_size", [(1, None), (1, 1), (2, 1), (5, 2)])
+def test_smallest_cases(backend, epochs, m, batch_size):
+    net = fastnn.MLP([1, 1], output="linear", dtype="float64")
+    X = np.arange(1.0, m + 1)[None, :] / m
+    history = net.fit(X, 2 * X, epochs=epochs, batch_size=batch_size)
+    assert history.cost.shape == (epochs,)
+    assert np.isfinite(history.cost).all()

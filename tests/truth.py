@@ -1,0 +1,103 @@
+"""Independent truth: nothing here is computed the way that fastnn computes it."""
+
+from functools import lru_cache
+
+import mpmath
+import numpy as np
+
+PRECISE = mpmath.MPContext()
+PRECISE.prec = 160
+
+GOLDEN = 0x9E3779B97F4A7C15
+"""2^64 times the golden section: a stride that visits all mantissas."""
+
+
+def every(step, dtype):
+    """Finite numbers of both signs, one of `step` bit patterns: every binade, subnormals too."""
+    bits = np.dtype(f"u{np.dtype(dtype).itemsize}")
+    last = np.array(np.finfo(dtype).max, dtype).view(bits)
+    positive = np.arange(0, int(last), step, dtype=bits).view(dtype)
+    return np.concatenate([positive, -positive])
+
+
+def grid(dtype):
+    """A row of inputs for an activation: all binades, and densely where the curve bends."""
+    rng = np.random.default_rng(1)
+    if dtype == np.float32:
+        parts = [every(9_973, dtype), rng.uniform(-120, 120, 100_000), rng.normal(size=100_000)]
+    else:
+        parts = [every(GOLDEN >> 12, dtype), rng.uniform(-760, 760, 4_000), rng.normal(size=8_000)]
+    # An odd length, so that the last vector is not full.
+    return np.concatenate([*parts, [0.625]]).astype(dtype)[None, :]
+
+
+@lru_cache
+def curve(activation, dtype):
+    """g of `grid(dtype)` as an unevaluated sum (high, low) of two float64 arrays."""
+    Z = grid(dtype)
+    if dtype == np.float32:
+        # float64 is 2^29 times as fine as needed, and is itself checked against mpmath.
+        Z = Z.astype(np.float64)
+        with np.errstate(over="ignore"):
+            high = np.tanh(Z) if activation == "tanh" else 1 / (1 + np.exp(-Z))
+        return high, np.zeros_like(high)
+    exact = [_PRECISE_CURVES[activation](PRECISE.mpf(z)) for z in Z.ravel().tolist()]
+    high = np.array([float(value) for value in exact])
+    low = np.array([float(value - PRECISE.mpf(h)) for value, h in zip(exact, high.tolist())])
+    return high.reshape(Z.shape), low.reshape(Z.shape)
+
+
+_PRECISE_CURVES = {
+    "sigmoid": lambda z: 1 / (1 + PRECISE.exp(-z)),
+    "tanh": PRECISE.tanh,
+}
+
+
+def ulps(actual, high, low=0.0):
+    """|actual - (high + low)| in units of the last place of the true value."""
+    ulp = np.spacing(np.abs(high).astype(actual.dtype)).astype(np.float64)
+    return np.abs((actual.astype(np.float64) - high) - low) / ulp
+
+
+def cost(A, Y, loss):
+    """The cost of small arrays with 160 bits: logarithms see tiny and 1 - eps/2 at most."""
+    info = np.finfo(A.dtype)
+    tiny, below_1 = PRECISE.mpf(float(info.tiny)), 1 - PRECISE.mpf(float(info.epsneg))
+    log, total = PRECISE.log, PRECISE.mpf(0)
+    for a, y in zip(A.ravel().tolist(), Y.ravel().tolist()):
+        a, y = PRECISE.mpf(a), PRECISE.mpf(y)
+        if loss == "mse":
+            total += (a - y) ** 2 / 2
+        elif loss == "binary_cross_entropy":
+            total -= y * log(max(a, tiny)) + (1 - y) * log(1 - min(a, below_1))
+        else:
+            total -= y * log(max(a, tiny))
+    return float(total / A.shape[1])
+
+
+MASK = (1 << 64) - 1
+
+
+def splitmix64(seed, count):
+    """The first `count` numbers of SplitMix64, in Python's integers of any size."""
+    numbers, state = [], seed & MASK
+    for _ in range(count):
+        state = (state + GOLDEN) & MASK
+        numbers.append(_mix64(state))
+    return numbers
+
+
+def _mix64(z):
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def shuffled(m, seed, epoch):
+    """The permutation that the contract of `shuffle` describes, one swap at a time."""
+    order = list(range(m))
+    numbers = splitmix64(_mix64((seed + epoch) & MASK), m)
+    for i in reversed(range(1, m)):
+        j = (numbers[i] >> 32) * (i + 1) >> 32
+        order[i], order[j] = order[j], order[i]
+    return order
