@@ -4,9 +4,9 @@
 plain NumPy and against the limit of the machine.  ``python -m bench.peers`` times whole
 networks against PyTorch, JAX, ONNX Runtime and scikit-learn.  ``python -m bench.footprint``
 measures memory and the time of an import.  ``pytest bench`` has entries for pytest-benchmark.
-Install ``fastnn[bench]`` for all of it.
+Install ``fastnn[bench]`` for all of it; the peers are whatever else is installed.
 
-Read in this order: cases.py (what is timed), work.py (on which numbers), contenders.py and
-plain.py (by whom), limits.py (what the machine could do), verify.py, timing.py, session.py
-(the loop over it all), report.py and picture.py (what comes out).
+Read in this order: cases.py (what is timed), work.py (on which numbers), plain.py and
+contenders/ (by whom), limits.py (what the machine could do), verify.py, timing.py,
+session.py (the loop over it all), report.py, markdown.py and picture.py (what comes out).
 """

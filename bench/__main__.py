@@ -43,7 +43,7 @@ def _parser():
         nargs="+",
         choices=("v2", "v3", "v4", "baseline"),
         default=[None],
-        help="levels of the Cython backend (default: the one in use)",
+        help="levels of the Cython backend, first the one to report on (default: the one in use)",
     )
     parser.add_argument(
         "--threads", nargs="+", type=int, default=[1], metavar="N", help="(default: 1)"

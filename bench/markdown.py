@@ -39,7 +39,8 @@ def _heading(document):
 
 
 def _table(document, rows):
-    names = [name for name in document["contenders"] if any(name in r["results"] for r in rows)]
+    ran = {name for row in rows for name in (*row["results"], *row["wrong"])}
+    names = [name for name in document["contenders"] if name in ran]
     against = document["against"]
     head = ["work", *names, "GFLOP/s", "of peak", "of limit", f"ratio to {against}"]
     lines = [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
@@ -75,7 +76,7 @@ def _ratio(ratio):
     if ratio is None:
         return "-"
     digits = 1 if ratio >= 2 else 2
-    return f"{ratio:.{digits}f}" + " (slower)" * (ratio < 1)
+    return f"{ratio:.{digits}f}" + " (slower)" * (round(ratio, 2) < 1)
 
 
 def _line(cells):

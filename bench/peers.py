@@ -31,13 +31,13 @@ def main(arguments=None):
 
     peers, missing = _load(options.peer or PEERS, options.threads)
     backend = backends.load(options.backend, options.simd)
-    ours = Fastnn(backend, options.threads, name="fastnn")
+    ours, kernels = Fastnn(backend, options.threads, name="fastnn"), Fastnn(backend).name
     heading = {
         "title": "fastnn against its peers",
         "ours": ours.name,
         "baseline": [Plain.name, *(peer.name for peer in peers)],
         "against": "the fastest peer",
-        "run": f"{pinned}; threads: {options.threads}; fastnn runs on {backend!r}",
+        "run": f"{pinned}; threads: {options.threads}; fastnn runs on {kernels}",
         "notes": [*missing, "missing   LIBXSMM: it cannot be installed with pip"],
     }
     return command.run(heading, cases, [ours, Plain(options.threads), *peers], options)

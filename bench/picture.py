@@ -52,6 +52,7 @@ def _figure(document, dtype, rows):
     curves = _curves(rows)
     inches = [0.9, 0.25 * len(rows) + 1.0] + [3.8] * bool(curves)  # title, bars, curves
     figure = Figure(figsize=(11.5, sum(inches)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1)
     title, bars, *rest = figure.subfigures(len(inches), 1, height_ratios=inches)
     _title(title, document, dtype)
     ratio, share = bars.subplots(1, 2, sharey=True, width_ratios=(3, 2))
@@ -121,7 +122,7 @@ def _draw_shares(axis, document, rows, places):
     axis.axvline(100, color=INK, linewidth=1)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x")
-    axis.set_title("Share of the machine's limit")
+    axis.set_title("Share of the limit")
     mark = Line2D([], [], color=RIVAL, linewidth=3, label=document["against"])
     axis.legend(handles=[mark], loc="lower right", bbox_to_anchor=(1.02, 1.0), fontsize=9,
                 borderaxespad=0, handlelength=1)  # fmt: skip

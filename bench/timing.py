@@ -24,7 +24,7 @@ class Effort(NamedTuple):
     most_rounds: int
 
 
-FULL = Effort(round_seconds=0.002, seconds=0.6, least_rounds=5, most_rounds=200)
+FULL = Effort(round_seconds=0.002, seconds=0.6, least_rounds=7, most_rounds=200)
 QUICK = Effort(round_seconds=0.001, seconds=0.05, least_rounds=3, most_rounds=20)
 
 

@@ -12,6 +12,7 @@ cdef struct Plan:
     Py_ssize_t n_out
     Py_ssize_t widest
     Py_ssize_t features           # rows of A and dZ of all layers
+    Py_ssize_t transposed         # and of A transposed, in whole panels
     Py_ssize_t n_parameters
     Py_ssize_t multiplications    # per example, forward and back
     int loss
@@ -32,7 +33,7 @@ cdef struct Job:
     real* memory                  # panels of A and dZ of a block
     real* X_window                # panels of the next batches
     real* Y_window
-    real* features                # one transposed panel of features for each thread
+    real* transposed              # panels of features of a block, for dW
     real* gradients
     real* whole_epoch             # the parameters when the epoch began
     double* panel_costs
@@ -86,11 +87,12 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
 
 cdef void forward_and_back(
     Job* job, const real* X, const real* Y, Py_ssize_t count, Py_ssize_t first, Py_ssize_t panels,
-    bint back,
+    bint back, Py_ssize_t block_panels,
 ) noexcept nogil:
     """From panel `first` on: A and, with `back`, dZ of every layer, and the cost of each panel.
 
     `count` examples lie in the panels of this share; what pads them is zero in A and dZ.
+    A is left transposed as well where dW wants it so.
     """
     cdef const Plan* plan = job.plan
     cdef const Layer* layer = NULL
@@ -100,6 +102,12 @@ cdef void forward_and_back(
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         A = job.memory + layer.A * job.columns + first * layer.n_out * PANEL
+        if back and not dots_pay(layer.n_out, layer.n_in, block_panels * PANEL):
+            transpose_features(
+                A_prev, layer.n_in, panels,
+                job.transposed + layer.transposed * job.columns + first * PANEL * PANEL,
+                job.columns,
+            )
         dense_forward_panels(
             layer, plan.theta + layer.W, plan.theta + layer.b, A_prev, A, panels
         )
@@ -146,16 +154,17 @@ cdef double run_block(
     share(panels_of(count), thread, threads, &first, &stop)
     if first < stop:
         forward_and_back(
-            job, X, Y, min(stop * PANEL, count) - first * PANEL, first, stop - first, sums != NULL
+            job, X, Y, min(stop * PANEL, count) - first * PANEL, first, stop - first,
+            sums != NULL, panels_of(count),
         )
     team_meet(&job.team)
     if sums != NULL:
         for l in range(plan.n_layers):
             layer = &plan.layers[l]
             add_gradients(
-                dZ_of(job, l, 0), layer.n_out, A_prev, layer.n_in, panels_of(count), scale,
-                job.features + thread * PANEL * job.columns, sums + layer.W, sums + layer.b,
-                thread, threads,
+                dZ_of(job, l, 0), layer.n_out, A_prev, layer.n_in, panels_of(count),
+                job.transposed + layer.transposed * job.columns, job.columns, scale,
+                sums + layer.W, sums + layer.b, thread, threads,
             )
             A_prev = job.memory + layer.A * job.columns
     if thread == 0:

@@ -124,6 +124,8 @@ cdef enum:
     # Bytes of mini-batches that are gathered at a time: a row of X is then read once for many
     # of them.
     WINDOW_BYTES = 5242880
+    # The longest sum whose weights `backward_panels` lays side by side.
+    PACKED_DEPTH = 2048
     # Multiplications in a call below which starting another thread does not pay.
     THREADS_WORK = 20000000
     # Multiplications between two looks for Ctrl-C: some 20 ms at the slowest.
@@ -142,9 +144,11 @@ include "_engine.pxi"
 # --- the layer kernels of the contract ------------------------------------------------------
 
 
-cdef inline Py_ssize_t block_columns(Py_ssize_t m, Py_ssize_t reals_per_column) noexcept nogil:
-    """Columns of a block: a multiple of PANEL, even shares of m, within the cache's size."""
-    cdef Py_ssize_t most = BLOCK_BYTES // (<Py_ssize_t>sizeof(real) * max(reals_per_column, 1))
+cdef inline Py_ssize_t block_columns(
+    Py_ssize_t m, Py_ssize_t reals_per_column, Py_ssize_t size
+) noexcept nogil:
+    """Columns of a block: a multiple of PANEL, even shares of m, within `size` bytes."""
+    cdef Py_ssize_t most = size // (<Py_ssize_t>sizeof(real) * max(reals_per_column, 1))
     most = max(PANEL, min(<Py_ssize_t>BLOCK_COLUMNS, most // PANEL * PANEL))
     cdef Py_ssize_t blocks = max(1, (m + most - 1) // most)
     return panels_of((m + blocks - 1) // blocks) * PANEL
@@ -154,7 +158,7 @@ def activate(Z, int activation, double slope, A):
     """``A = g(Z)``.  OUT: A, (n, m), which may be Z itself."""
     cdef Matrix z = matrix(Z)
     cdef Matrix a = matrix(A)
-    cdef Py_ssize_t columns = block_columns(z.columns, z.rows)
+    cdef Py_ssize_t columns = block_columns(z.columns, z.rows, CACHE_BYTES)
     cdef real* panels = <real*>allocate(z.rows * columns)
     cdef Py_ssize_t first, count, p
     with nogil:
@@ -174,7 +178,7 @@ def activation_derivative(A, int activation, double slope, derivative):
     """
     cdef Matrix a = matrix(A)
     cdef Matrix d = matrix(derivative)
-    cdef Py_ssize_t columns = block_columns(a.columns, 2 * a.rows)
+    cdef Py_ssize_t columns = block_columns(a.columns, 2 * a.rows, CACHE_BYTES)
     cdef real* panels = <real*>allocate(2 * a.rows * columns)
     cdef real* ones = panels + a.rows * columns
     cdef Py_ssize_t first, count, i
@@ -198,7 +202,7 @@ def activation_backward(dA, A, int activation, double slope, dZ, db):
     cdef Matrix dz = matrix(dZ)
     cdef real* sums = flat(db)
     cdef Py_ssize_t n = a.rows
-    cdef Py_ssize_t columns = block_columns(a.columns, 2 * n)
+    cdef Py_ssize_t columns = block_columns(a.columns, 2 * n, CACHE_BYTES)
     cdef real* panels = <real*>allocate(2 * n * columns)
     cdef real* out = panels + n * columns
     cdef real scale = <real>1 / <real>max(a.columns, 1)
@@ -223,7 +227,7 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
     cdef Matrix a = matrix(A)
     cdef Layer layer
     layer.n_in, layer.n_out, layer.activation, layer.slope = x.rows, a.rows, activation, <real>slope
-    cdef Py_ssize_t columns = block_columns(x.columns, x.rows + a.rows)
+    cdef Py_ssize_t columns = block_columns(x.columns, x.rows + a.rows, CACHE_BYTES)
     cdef real* panels = <real*>allocate((x.rows + a.rows) * columns)
     cdef real* out = panels + x.rows * columns
     cdef const real* weights = flat(W)
@@ -252,8 +256,9 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
         dx = matrix(dA_prev)
     cdef Py_ssize_t n_in = x.rows
     cdef Py_ssize_t n_out = dz.rows
-    cdef Py_ssize_t columns = block_columns(x.columns, 2 * n_in + n_out + PANEL)
-    cdef real* A = <real*>allocate((2 * n_in + n_out + PANEL) * columns)
+    cdef Py_ssize_t padded = panels_of(n_in) * PANEL
+    cdef Py_ssize_t columns = block_columns(x.columns, 2 * n_in + n_out + padded, BLOCK_BYTES)
+    cdef real* A = <real*>allocate((2 * n_in + n_out + padded) * columns)
     cdef real* dA = A + n_in * columns
     cdef real* delta = dA + n_in * columns
     cdef real* features = delta + n_out * columns
@@ -270,8 +275,11 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
             panels = panels_of(count)
             pack(&x, NULL, first, count, count, A, x.rows)
             pack(&dz, NULL, first, count, count, delta, dz.rows)
+            if not dots_pay(n_out, n_in, panels * PANEL):
+                transpose_features(A, n_in, panels, features, columns)
             add_gradients(
-                delta, n_out, A, n_in, panels, scale, features, weight_sums, bias_sums, 0, 1
+                delta, n_out, A, n_in, panels, features, columns, scale, weight_sums, bias_sums,
+                0, 1,
             )
             if has_dx:
                 backward_panels(weights, n_in, n_out, delta, NULL, LINEAR, 0, dA, panels)
@@ -291,7 +299,7 @@ def output_cost(A, Y, int loss, int activation, double slope, dZ):
     cdef bint has_dz = dZ is not None
     if has_dz:
         dz = matrix(dZ)
-    cdef Py_ssize_t columns = block_columns(a.columns, 3 * a.rows)
+    cdef Py_ssize_t columns = block_columns(a.columns, 3 * a.rows, CACHE_BYTES)
     cdef Py_ssize_t panels = panels_of(columns)
     cdef double* costs = <double*>allocate(3 * a.rows * columns + panels * 2)
     cdef real* outputs = <real*>(costs + panels)
@@ -464,6 +472,8 @@ cdef class Network:
             layer.activation, layer.slope = activations[l], slopes[l]
             layer.A, layer.dZ = plan.features, plan.features + layer.n_out
             plan.features += 2 * layer.n_out
+            layer.transposed = plan.transposed
+            plan.transposed += panels_of(layer.n_in) * PANEL
             layer.W = plan.n_parameters
             layer.b = layer.W + layer.n_in * layer.n_out
             plan.n_parameters = layer.b + layer.n_out
@@ -525,7 +535,7 @@ cdef class Network:
         cdef Job job
         memset(&job, 0, sizeof(job))
         job.plan, job.X, job.Y = &self.plan, X, A
-        job.columns = block_columns(X.columns, 2 * self.plan.widest)
+        job.columns = block_columns(X.columns, 2 * self.plan.widest, CACHE_BYTES)
         cdef Py_ssize_t blocks = (X.columns + job.columns - 1) // job.columns
         cdef Py_ssize_t work = X.columns * self.plan.multiplications // 3
         threads = useful_threads(<int>min(<Py_ssize_t>threads, blocks), work, work)
@@ -571,15 +581,17 @@ cdef class Network:
     cdef int prepare(self, Job* job, Py_ssize_t batch, Py_ssize_t whole, int threads) except -1:
         """Fill in the sizes, borrow the memory, and return how many threads to use.
 
-        Behind the panels of a block: the window, a transposed panel of features for each
-        thread, the costs of the panels, the gradients, and the last whole epoch.
+        Behind the panels of a block: its features transposed, the window, the costs of the
+        panels, the gradients, and the last whole epoch.
         """
         cdef const Plan* plan = &self.plan
         cdef Py_ssize_t m = job.X.columns
         cdef Py_ssize_t data = plan.n_in + plan.n_out
         job.plan = plan
         job.batch_size = batch
-        job.columns = block_columns(batch, plan.features + data)
+        job.columns = block_columns(
+            batch, plan.features + plan.transposed + data, BLOCK_BYTES
+        )
         threads = useful_threads(
             threads, min(job.columns, batch) * plan.multiplications, whole * plan.multiplications
         )
@@ -588,13 +600,13 @@ cdef class Network:
             job.window_batches = max(1, min(job.window_batches, (m + batch - 1) // batch))
         cdef Py_ssize_t window = job.columns * max(1, job.window_batches)
         job.memory = self.borrow(
-            plan.features * job.columns + data * window + threads * PANEL * job.columns
+            (plan.features + plan.transposed) * job.columns + data * window
             + 2 * panels_of(job.columns) + 2 * plan.n_parameters
         )
-        job.X_window = job.memory + plan.features * job.columns
+        job.transposed = job.memory + plan.features * job.columns
+        job.X_window = job.transposed + plan.transposed * job.columns
         job.Y_window = job.X_window + plan.n_in * window
-        job.features = job.Y_window + plan.n_out * window
-        job.panel_costs = <double*>(job.features + threads * PANEL * job.columns)
+        job.panel_costs = <double*>(job.Y_window + plan.n_out * window)
         job.gradients = <real*>(job.panel_costs + panels_of(job.columns))
         job.whole_epoch = job.gradients + plan.n_parameters
         return threads

@@ -74,11 +74,16 @@ LOSS_CODES = {
     "cross_entropy": CROSS_ENTROPY,
 }
 
-# Bytes of panels that one pass over the weights works on: half of a 1 MB L2 cache.
-CACHE_BYTES = 1 << 19
+# One pass over the weights works on so many rows of so many panels (0.5 MB), which stay in the
+# L2 cache while the weights come by.
+PASS_DEPTH, PASS_PANELS = 512, 16
 # Bytes of all panels of a block, and its examples: enough for the sums of dW.
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 22
 BLOCK_COLUMNS = 256
+# Bytes of transposed features that `add_dW` works on.
+FEATURE_BYTES = 1 << 17
+# So many rows of W are many for `multiply_panels`.
+MANY_ROWS = 128
 # Bytes of packed examples that training keeps ahead: see `pack_blocks`.
 CHUNK_BYTES = 1 << 22
 # Seconds between two looks for Ctrl-C.
@@ -88,24 +93,25 @@ POLL_WORK = 1e9
 # So few examples are computed one by one, as rows of a matrix-vector product.
 FEW = 4
 
-CACHE_VECTORS = CACHE_BYTES // (4 * MOST_LANES)
+FEATURE_VECTORS = FEATURE_BYTES // (4 * MOST_LANES)
 # Numbers that an elementwise kernel takes at a time.
 RUN = 1024
 
 # As arguments these are numbers; the literals 0 and 1 would be types, and compiled for apart.
 ZERO, ONE = np.int64(0), np.int64(1)
 
+EIGHT_VECTORS = 8 * MOST_LANES
 TILE_SIZE = TILE_ROWS * 2 * MOST_LANES
 MOST_PANEL = 2 * MOST_LANES
 
 
-# --- compilation ------------------------------------------------------------------------------
+# --- compilation -------------------------------------------------------------------------
 
 # error_model: a division by zero is inf, as in NumPy, and no branch.  contract: a product
 # and a sum may become one fused multiply-add.
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 # Inner functions are not called from Python and need no wrapper for it, which saves half a
-# second of compilation in each... 
+# second of compilation in each...
 jit = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
@@ -153,7 +159,7 @@ def per_dtype(parameters):
     return lambda function: PerDtype(parameters, function)
 
 
-# --- formulas on vectors --------------------------------------------------------------------------
+# --- formulas on vectors -----------------------------------------------------------------
 
 # Minimax fits of our own, made by bench/fit_polynomials.py (Remez exchange in 60-digit
 # arithmetic), lowest power first.  The fit's largest errors are 6.3e-8 r^2 and 1.0e-16 r^2
@@ -200,7 +206,6 @@ TINY_FLOAT32 = float(np.finfo(np.float32).tiny)
 TINY_FLOAT64 = float(np.finfo(np.float64).tiny)
 LOG2_E = 1.4426950408889634
 LN_2 = 0.6931471805599453
-
 
 
 def maximum(x, y):
@@ -338,11 +343,10 @@ add_loss_vectors = elementwise(
 )
 subtract_vectors = elementwise({0: lambda a, y, _: a - y})
 add_difference_vectors = elementwise({0: lambda x, y, _: x - y}, accumulate=True)
-add_scaled_vectors = elementwise({0: lambda c, _, scale: c * scale}, accumulate=True)
 softmax = softmax_vectors(exp_negative)
 
 
-# --- packing --------------------------------------------------------------------------------------
+# --- packing -----------------------------------------------------------------------------
 
 
 @jit
@@ -446,7 +450,7 @@ def clear_padding(panels, n, count):
                 last[k * panel + j] = 0.0
 
 
-# --- activations on panels --------------------------------------------------------------------------
+# --- activations on panels ---------------------------------------------------------------
 
 
 @jit
@@ -484,54 +488,77 @@ def derivative_panels(da, a, n, panels, activation, slope):
             softmax_backward(da + at, a + at, n, panel)
 
 
-# --- dense layers on panels -------------------------------------------------------------------------
+# --- dense layers on panels --------------------------------------------------------------
 
 
 @jit
-def multiply(rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c):
+def multiply(
+    rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c, c_stride, add, scale
+):
     """`tile` as a function, so that its code is there once."""
-    tile(rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c)
+    tile(
+        rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c, c_stride, add,
+        scale,
+    )  # fmt: skip
 
 
 @jit
-def dense_forward_panels(W, b, n_in, n_out, activation, slope, A_prev, A, panels):
-    """A = g(W A_prev + b), the activation applied to each tile while it is in the L1 cache."""
-    panel = 2 * lanes(A)
-    group = max(CACHE_VECTORS // (2 * max(n_in, 1)), 1)
-    tiles = max((n_out + TILE_ROWS - 1) // TILE_ROWS, 1)
-    least, more = n_out // tiles, n_out % tiles  # even shares: 10 = 5 + 5 and not 6 + 4
-    for first in range(0, panels, group):
-        row = 0
-        while row < n_out:
-            rows = least + 1 if row < more * (least + 1) else least
-            for p in range(first, min(first + group, panels)):
-                c = A + (p * n_out + row) * panel
-                x = A_prev + p * n_in * panel
-                multiply(rows, W + row * n_in, n_in, ONE, n_in, ONE, ZERO, x, b + row, c)
-                activate_run(c, rows * panel, activation, slope)
-            row += rows
-    if activation == SOFTMAX:
-        softmax_panels(A, n_out, panels)
+def multiply_panels(
+    W, row_stride, k_stride, n, depth, bias, B, C, panels, activation, slope, A, slab
+):
+    """C = g(W B + bias), or C = (W B) * g'(A) where A is not null: forward and backward.
+
+    W is (n, depth), B panels of `depth` and C of n rows.  The activation or its derivative
+    is applied to each tile while that is in the L1 cache.  Going backward, W is transposed
+    and a tile reads a few columns from all its rows: where these are many, they would not
+    stay in the L1 cache from one panel to the next, and are copied to `slab`.
+    """
+    panel = 2 * lanes(C)
+    tiles = max((n + TILE_ROWS - 1) // TILE_ROWS, 1)
+    least, more = n // tiles, n % tiles  # even shares: 10 = 5 + 5 and not 6 + 4
+    for first in range(0, panels, PASS_PANELS):
+        last = min(first + PASS_PANELS, panels)
+        for k in range(0, max(depth, 1), PASS_DEPTH):
+            part = min(depth - k, PASS_DEPTH)
+            row = 0
+            while row < n:
+                rows = least + 1 if row < more * (least + 1) else least
+                w, step = W + (row * row_stride + k * k_stride), k_stride
+                if k_stride > 1 and part >= MANY_ROWS and last - first > 2:
+                    copy_columns(w, k_stride, part, rows, slab)
+                    w, step = slab, rows
+                for p in range(first, last):
+                    at = (p * n + row) * panel
+                    b = B + (p * depth + k) * panel
+                    start = bias if is_null(bias) or k else bias + row
+                    multiply(
+                        rows, w, row_stride, step, part, ONE, ZERO, b, start, C + at, panel, k, 1.0
+                    )
+                    if k + part < depth:
+                        continue
+                    if is_null(A):
+                        activate_run(C + at, rows * panel, activation, slope)
+                    else:
+                        derivative_run(C + at, A + at, rows * panel, activation, slope)
+                row += rows
+    if activation == SOFTMAX and is_null(A):
+        softmax_panels(C, n, panels)
 
 
 @jit
-def backward_panels(W, n_in, n_out, dZ, A_prev, activation, slope, dZ_prev, panels):
-    """dZ_prev = (W^T dZ) * g'(Z_prev), with g' from A_prev, one tile at a time."""
-    panel = 2 * lanes(dZ)
-    group = max(CACHE_VECTORS // (2 * max(n_out, 1)), 1)
-    tiles = max((n_in + TILE_ROWS - 1) // TILE_ROWS, 1)
-    least, more = n_in // tiles, n_in % tiles
-    for first in range(0, panels, group):
-        row = 0
-        while row < n_in:
-            rows = least + 1 if row < more * (least + 1) else least
-            for p in range(first, min(first + group, panels)):
-                at = (p * n_in + row) * panel
-                c = dZ_prev + at
-                x = dZ + p * n_out * panel
-                multiply(rows, W + row, ONE, n_in, n_out, ONE, ZERO, x, null(W), c)
-                derivative_run(c, A_prev + at, rows * panel, activation, slope)
-            row += rows
+def copy_columns(W, stride, n, width, slab):
+    """slab[k * width + i] = W[k * stride + i] for k < n and i < width.
+
+    Where there is room, whole vectors are copied: what is too much of a row is overwritten
+    by the next.
+    """
+    panel = 2 * lanes(W)
+    whole = n - 1 if width <= panel <= stride else 0
+    for k in range(whole):
+        copy_vectors(slab + k * width, W + k * stride)
+    for k in range(whole, n):
+        for i in range(width):
+            slab[k * width + i] = W[k * stride + i]
 
 
 @jit
@@ -544,7 +571,7 @@ def transpose_features(A, n, start, panels, features):
     rows = stack(np.int64, MOST_PANEL)
     for j in range(panel):
         rows[j] = min(start + j, n - 1) * panel
-    for p in range(panels):
+    for _ in range(panels):
         for e in range(0, panel, lanes(A)):
             transpose(A + e, rows, features + e * panel)
         A = A + n * panel
@@ -553,28 +580,42 @@ def transpose_features(A, n, start, panels, features):
 
 @jit
 def add_dW(dZ, n_out, A_prev, n_in, panels, scale, features, dW):
-    """dW += scale dZ A_prev^T: the lanes are features, the sum runs over the examples."""
+    """dW += scale dZ A_prev^T: the lanes are features, the sum runs over the examples.
+
+    As many features are transposed at a time as stay in the L2 cache.
+    """
     panel = 2 * lanes(dZ)
+    length = panels * panel * panel  # numbers in a panel of features, over all the examples
+    group = max(FEATURE_VECTORS // (2 * panels * panel), 1) * panel
     c = stack(dZ, TILE_SIZE)
     tiles = max((n_out + TILE_ROWS - 1) // TILE_ROWS, 1)
     least, more = n_out // tiles, n_out % tiles
-    for start in range(0, n_in, panel):
-        transpose_features(A_prev, n_in, start, panels, features)
-        width = min(n_in - start, panel)
+    for first in range(0, n_in, group):
+        last = min(first + group, n_in)
+        for start in range(first, last, panel):
+            at = features + (start - first) // panel * length
+            transpose_features(A_prev, n_in, start, panels, at)
         row = 0
         while row < n_out:
             rows = least + 1 if row < more * (least + 1) else least
             x = dZ + row * panel
-            multiply(rows, x, panel, ONE, panel, panels, n_out * panel, features, null(dZ), c)
-            for i in range(rows):
-                out = dW + ((row + i) * n_in + start)
+            for start in range(first, last, panel):
+                at = features + (start - first) // panel * length
+                out = dW + (row * n_in + start)
+                width = min(n_in - start, panel)
                 if width == panel:
-                    step = lanes(c)
-                    at = c + i * panel
-                    add_scaled_vectors(0, 2, out, step, at, at, step, scale)
+                    multiply(
+                        rows, x, panel, ONE, panel, panels, n_out * panel, at, null(dZ), out, n_in,
+                        ONE, scale,
+                    )  # fmt: skip
                 else:
-                    for j in range(width):
-                        out[j] += c[i * panel + j] * scale
+                    multiply(
+                        rows, x, panel, ONE, panel, panels, n_out * panel, at, null(dZ), c, panel,
+                        ZERO, scale,
+                    )  # fmt: skip
+                    for i in range(rows):
+                        for j in range(width):
+                            out[i * n_in + j] += c[i * panel + j] * scale
             row += rows
 
 
@@ -625,7 +666,7 @@ def add_db(dZ, n, panels, scale, db):
     add_dots(dZ, n, panel, n * panel, ones, ONE, ZERO, ZERO, panels, scale, db, ONE, ZERO)
 
 
-# --- the output: cost and dZ ------------------------------------------------------------------------
+# --- the output: cost and dZ -------------------------------------------------------------
 
 
 @jit
@@ -671,7 +712,7 @@ def output_panels(A, Y, n, count, loss, activation, slope, dZ):
     return total
 
 
-# --- few examples -----------------------------------------------------------------------------------
+# --- few examples ------------------------------------------------------------------------
 
 
 @jit
@@ -691,11 +732,11 @@ def dense_few(W, b, n_in, n_out, x, x_step, count, z, z_row, z_step):
 
 
 @jit
-def forward_few(sizes, codes, slopes, w, b, X, A, memory):
+def forward_few(sizes, codes, slopes, w, b, X, A, memory, check):
     """A few examples in two buffers: a layer reads one and writes the other.
 
     Each example is contiguous there, but for the result of a softmax layer (which is the
-    last), that is a panel.
+    last), that is a panel.  Return False if `check` and X is not finite.
     """
     x, half = pointer(memory), memory.size // 2
     z, step = x + half, half // FEW
@@ -704,6 +745,10 @@ def forward_few(sizes, codes, slopes, w, b, X, A, memory):
     for k in range(X.shape[0]):
         for e in range(count):
             x[e * step + k] = X[k, e]
+    if check:
+        for e in range(count):
+            if sum_of_differences(x + e * step, ONE, X.shape[0]) != 0.0:
+                return False
     row = ONE
     for l in range(codes.size):
         n_in, n_out = sizes[l], sizes[l + 1]
@@ -726,14 +771,18 @@ def forward_few(sizes, codes, slopes, w, b, X, A, memory):
     for k in range(A.shape[0]):
         for e in range(count):
             A[k, e] = x[k * row + e * step]
+    return True
 
 
-# --- compiled for each dtype: forward ---------------------------------------------------------------
+# --- compiled for each dtype: forward ----------------------------------------------------
 
 
 @jit
-def forward_blocks(sizes, codes, slopes, W, b, X, A, columns, memory):
-    """Block by block; a layer's input and output take turns in the two halves of memory."""
+def forward_blocks(sizes, codes, slopes, W, b, X, A, columns, memory, check):
+    """Block by block; a layer's input and output take turns in the two halves of memory.
+
+    Return False if `check` and X is not finite.
+    """
     half = memory.size // 2
     panel = 2 * lanes(W)
     for first in range(0, X.shape[1], columns):
@@ -743,13 +792,18 @@ def forward_blocks(sizes, codes, slopes, W, b, X, A, columns, memory):
         x = pointer(memory)
         z = x + half
         pack(X, first, count, x)
+        if check and sum_of_differences(x, ONE, panels * panel * sizes[0]) != 0.0:
+            return False
         for l in range(codes.size):
             n_in, n_out = sizes[l], sizes[l + 1]
-            dense_forward_panels(w, v, n_in, n_out, codes[l], slopes[l], x, z, panels)
+            multiply_panels(
+                w, n_in, ONE, n_out, n_in, v, x, z, panels, codes[l], slopes[l], null(x), null(x)
+            )
             w = w + n_out * (n_in + 1)
             v = w + n_out * sizes[l + 2] if l + 2 < sizes.size else v
             x, z = z, x
         unpack(x, first, count, A)
+    return True
 
 
 @per_dtype("nnxmmmMiVi")
@@ -758,36 +812,42 @@ def _forward(sizes, codes, slopes, W, b, X, A, columns, memory, check):
 
     W and b are those of the first layer; the next layer's W and b follow behind that b.
     """
-    if check and not finite_matrix(X):
-        return False
     if X.shape[1] <= FEW:
-        forward_few(sizes, codes, slopes, pointer(W), pointer(b), X, A, memory)
-    else:
-        forward_blocks(sizes, codes, slopes, pointer(W), pointer(b), X, A, columns, memory)
-    return True
+        return forward_few(sizes, codes, slopes, pointer(W), pointer(b), X, A, memory, check)
+    return forward_blocks(sizes, codes, slopes, pointer(W), pointer(b), X, A, columns, memory, check)
+
+
+@jit
+def sum_of_differences(x, stride, count):
+    """The sum of x - x over `count` numbers: NaN if one is NaN or infinite, else 0."""
+    step = lanes(x)
+    sums = stack(x, EIGHT_VECTORS)  # eight vectors that do not wait for each other
+    for j in range(8 * step):
+        sums[j] = 0.0
+    done = 0
+    if stride == 1:
+        done = count - count % step
+        for j in range(0, done, 8 * step):
+            vectors = min(8, (done - j) // step)
+            add_difference_vectors(0, vectors, sums, step, x + j, x + j, step, 0.0)
+    for j in range(done, count):
+        sums[0] += x[j * stride] - x[j * stride]
+    total = 0.0
+    for j in range(8 * step):
+        total += sums[j]
+    return total
 
 
 @jit
 def finite_matrix(X):
-    """Whether X holds no NaN and no infinity: their x - x is NaN, and stays in the sum."""
-    x = pointer(X)
-    n, m = X.shape
+    """Whether X holds no NaN and no infinity."""
+    x, n, m = pointer(X), X.shape[0], X.shape[1]
     row, column = X.strides[0] // X.itemsize, X.strides[1] // X.itemsize
     if column != 1:  # walk along the columns, which may be the contiguous ones
         n, m, row, column = m, n, column, row
-    step = lanes(x)
-    whole = m // step if column == 1 else 0
-    sums = stack(x, MOST_LANES)
-    for j in range(step):
-        sums[j] = 0.0
-    for i in range(n):
-        p = x + i * row
-        add_difference_vectors(0, whole, sums, 0, p, p, step, 0.0)
-        for j in range(whole * step, m):
-            sums[0] += p[j * column] - p[j * column]
     total = 0.0
-    for j in range(step):
-        total += sums[j]
+    for i in range(n):
+        total += sum_of_differences(x + i * row, column, m)
     return total == 0.0
 
 
@@ -796,7 +856,7 @@ def _all_finite(X):
     return finite_matrix(X)
 
 
-# --- compiled for each dtype: a network's cost, gradients and training --------------------------------
+# --- compiled for each dtype: a network's cost, gradients and training -------------------
 
 
 @jit
@@ -817,7 +877,9 @@ def forward_and_back(
     for l in range(codes.size):
         n_in, n_out = sizes[l], sizes[l + 1]
         b = w + n_in * n_out
-        dense_forward_panels(w, b, n_in, n_out, codes[l], slopes[l], A_prev, A, panels)
+        multiply_panels(
+            w, n_in, ONE, n_out, n_in, b, A_prev, A, panels, codes[l], slopes[l], null(x), null(x)
+        )
         if back and l < last:
             clear_padding(A, n_out, count)
         w, s = b + n_out, s + n_out * (n_in + 1)
@@ -825,7 +887,8 @@ def forward_and_back(
 
     dZ, A = A, A_prev
     dZ_prev = dZ + widest * columns
-    features = dZ_prev + widest * columns
+    slab = dZ_prev + widest * columns
+    features = slab + (TILE_ROWS * widest + panel)
     delta = dZ if back else null(x)
     cost = output_panels(A, y, sizes[last + 1], count, loss, codes[last], slopes[last], delta)
     if not back:
@@ -835,8 +898,10 @@ def forward_and_back(
         w, s = w + -n_out * (n_in + 1), s + -n_out * (n_in + 1)
         A_prev = A + -n_in * columns if l else x
         if l:
-            g, slope = codes[l - 1], slopes[l - 1]
-            backward_panels(w, n_in, n_out, dZ, A_prev, g, slope, dZ_prev, panels)
+            multiply_panels(
+                w, ONE, n_in, n_in, n_out, null(x), dZ, dZ_prev, panels, codes[l - 1],
+                slopes[l - 1], A_prev, slab,
+            )  # fmt: skip
             clear_padding(dZ_prev, n_in, count)
         add_gradients(dZ, n_out, A_prev, n_in, panels, scale, features, s, s + n_in * n_out)
         dZ, dZ_prev = dZ_prev, dZ
@@ -952,7 +1017,7 @@ def _train(
     progress[0], progress[1], progress[2] = epoch, block, packed
 
 
-# --- compiled for each dtype: the other kernels -------------------------------------------------------
+# --- compiled for each dtype: the other kernels ------------------------------------------
 
 
 @per_dtype("mifMiiV")
@@ -1017,8 +1082,9 @@ def _dense_backward(dZ, W, A_prev, dW, db, dA_prev, columns, memory):
     x = pointer(memory)
     delta = x + n_in * columns
     delta_prev = delta + n_out * columns
-    features = delta_prev + n_in * columns
     panel = 2 * lanes(x)
+    slab = delta_prev + n_in * columns
+    features = slab + (TILE_ROWS * n_out + panel)
     s, t = pointer(dW), pointer(db)
     for i in range(n_out * n_in):
         s[i] = 0.0
@@ -1032,7 +1098,9 @@ def _dense_backward(dZ, W, A_prev, dW, db, dA_prev, columns, memory):
         add_gradients(delta, n_out, x, n_in, panels, 1.0 / m, features, s, t)
         if dA_prev.size:
             w = pointer(W)
-            backward_panels(w, n_in, n_out, delta, x, LINEAR, 0.0, delta_prev, panels)
+            multiply_panels(
+                w, ONE, n_in, n_in, n_out, null(x), delta, delta_prev, panels, LINEAR, 0.0, x, slab
+            )
             unpack(delta_prev, first, count, dA_prev)
 
 
@@ -1075,7 +1143,7 @@ def _shuffle(order, seed, epoch):
             order[r, i], order[r, j] = order[r, j], order[r, i]
 
 
-# --- the contract -------------------------------------------------------------------------------------
+# --- the contract ------------------------------------------------------------------------
 
 
 def activate(Z, activation, slope, A):
@@ -1116,9 +1184,10 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
     ``dW = dZ A_prev^T / m``, ``db = sum(dZ) / m``, ``dA_prev = W^T dZ``.
     OUT: dW, (n_out, n_in); db, (n_out, 1); dA_prev, (n_in, m), or None to leave it out.
     """
-    reals_per_column = 2 * A_prev.shape[0] + dZ.shape[0] + 2 * lanes_of(dZ.dtype)
-    columns = block_columns(dZ.shape[1], reals_per_column, dZ.dtype)
-    memory = np.empty(reals_per_column * columns, dZ.dtype)
+    n_in, n_out = A_prev.shape[0], dZ.shape[0]
+    columns = block_columns(dZ.shape[1], 2 * n_in + n_out, dZ.dtype)
+    extra = backward_memory((n_in, n_out), columns, dZ.dtype)
+    memory = np.empty((2 * n_in + n_out) * columns + extra, dZ.dtype)
     if dA_prev is None:
         dA_prev = np.empty((0, 0), dZ.dtype)
     _dense_backward[dZ.dtype.char](dZ, W, A_prev, dW, db, dA_prev, columns, memory)
@@ -1181,7 +1250,7 @@ class Network:
         # Numbers per example: the packed X and Y, and the panels of `forward_and_back`.
         self._widest = max(layer_sizes[1:])
         self._packed = layer_sizes[0] + layer_sizes[-1]
-        self._working = sum(layer_sizes[1:]) + 2 * self._widest + 2 * lanes_of(parameters.dtype)
+        self._working = sum(layer_sizes[1:]) + 2 * self._widest
         # Examples between two looks for Ctrl-C outside of `train`.
         self._span = max(int(POLL_WORK // parameters.size), 1)
 
@@ -1222,7 +1291,8 @@ class Network:
         """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
         m, dtype = X.shape[1], X.dtype
         columns = block_columns(m, self._packed + self._working, dtype)
-        memory = np.empty((self._packed + self._working) * columns, dtype)
+        extra = backward_memory(self.layer_sizes, columns, dtype)
+        memory = np.empty((self._packed + self._working) * columns + extra, dtype)
         if gradients is None:
             gradients = np.empty(0, dtype)
         gradients[:] = 0
@@ -1250,7 +1320,8 @@ class Network:
         blocks = -(-batch_size // columns) * -(-m // batch_size)
         chunk = CHUNK_BYTES // (dtype.itemsize * self._packed * columns)
         chunk = max(1, min(chunk, blocks))
-        memory = np.empty((self._packed * chunk + self._working) * columns, dtype)
+        extra = backward_memory(self.layer_sizes, columns, dtype)
+        memory = np.empty((self._packed * chunk + self._working) * columns + extra, dtype)
         sums = np.zeros(self.parameters.size if batch_size > columns else 0, dtype)
         order = np.empty((0, 0), np.uint32) if order is None else np.ascontiguousarray(order)
         whole_epoch = self.parameters.copy()
@@ -1303,3 +1374,12 @@ def forward_memory(m, layer_sizes, dtype):
         return 0, np.empty(2 * half, dtype)
     columns = block_columns(m, 2 * widest, dtype)
     return columns, np.empty(2 * widest * columns, dtype)
+
+
+def backward_memory(layer_sizes, columns, dtype):
+    """Numbers of memory for the slab of `multiply_panels` and the features of `add_dW`."""
+    panel = 2 * lanes_of(dtype)
+    slab = TILE_ROWS * max(layer_sizes[1:]) + panel
+    one_panel = panel * columns
+    all_panels = -(-max(layer_sizes[:-1]) // panel) * one_panel
+    return slab + max(one_panel, min(all_panels, FEATURE_BYTES // dtype.itemsize))

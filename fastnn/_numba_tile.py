@@ -224,6 +224,7 @@ class _Code:
     def __init__(self, context, builder, p):
         real = context.get_value_type(p.dtype)
         self.builder = builder
+        builder.function.attributes.add("optsize")
         self.lanes = VECTOR_BYTES // _size(real)
         self.vector = ir.VectorType(real, self.lanes)
 
@@ -328,6 +329,7 @@ def pointer(typingctx, array):
     """Where the data of an array begin."""
 
     def codegen(context, builder, signature, arguments):
+        builder.function.attributes.add("optsize")
         return context.make_array(array)(context, builder, arguments[0]).data
 
     return types.CPointer(array.dtype)(array), codegen
@@ -338,6 +340,7 @@ def lanes(typingctx, p):
     """Numbers in one register, of the type that p points to: a constant."""
 
     def codegen(context, builder, signature, arguments):
+        builder.function.attributes.add("optsize")
         return context.get_constant(types.intp, VECTOR_BYTES * 8 // p.dtype.bitwidth)
 
     return types.intp(p), codegen
@@ -520,26 +523,34 @@ def transpose_block(typingctx, source, offsets, target, stride):
 
 
 @intrinsic
-def tile(typingctx, rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c):
+def tile(
+    typingctx, rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c,
+    c_stride, add, scale,
+):  # fmt: skip
     """``c[row, :] = bias[row] + sum over k of a[row, k] b[k, :]``, 1 to TILE_ROWS rows.
 
-    One row of b and c is a panel's: two vectors wide.  ``a[row, k]`` lies at row *
+    One row of b and of the sums is a panel's: two vectors wide.  ``a[row, k]`` lies at row *
     row_stride + k * k_stride, in `segments` runs of `depth` values of k each, the runs
-    segment_stride apart.  A null `bias` is zero.
+    segment_stride apart.  A null `bias` is zero.  With `add` it is ``c[row, :] += scale *``
+    the same.  The rows of c are c_stride apart.
     """
     n = types.intp
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, a)
-        rows, *operands = arguments
+        rows, *operands, scale = arguments
+        scale = code.splat(context.cast(builder, scale, types.float64, a.dtype))
         choices = range(1, TILE_ROWS + 1)
-        code.switch(rows, {r: lambda r=r: _emit_tile(code, r, *operands) for r in choices})
+        code.switch(rows, {r: lambda r=r: _emit_tile(code, r, *operands, scale) for r in choices})
         return context.get_dummy_value()
 
-    return types.void(n, a, n, n, n, n, n, b, bias, c), codegen
+    return types.void(n, a, n, n, n, n, n, b, bias, c, n, n, types.float64), codegen
 
 
-def _emit_tile(code, rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c):
+def _emit_tile(
+    code, rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c, c_stride,
+    add, scale,
+):  # fmt: skip
     """The tile for a constant number of rows, so that its sums are registers.
 
     With few rows there are too few sums to hide the latency of the multiply-add: the
@@ -572,11 +583,17 @@ def _emit_tile(code, rows, a, row_stride, k_stride, depth, segments, segment_str
         if sets > 1:
             with code.loop(builder.urem(depth, n(sets))):
                 step(0)
-    for i in range(2 * rows):
-        total = sums[i]
-        for s in range(1, sets):
-            total = total + sums[2 * rows * s + i]
-        code.store(total, c, i * code.lanes)
+    for s in range(1, sets):
+        for i in range(2 * rows):
+            sums[i] = sums[i] + sums[2 * rows * s + i]
+    out = [code.at(c, builder.mul(c_stride, n(i)), half) for i in range(rows) for half in (0, code.lanes)]
+    with builder.if_else(builder.icmp_signed("!=", add, n(0))) as (adding, storing):
+        with adding:
+            for i, p in enumerate(out):
+                code.store(code.load(p) + sums[i] * scale, p)
+        with storing:
+            for i, p in enumerate(out):
+                code.store(sums[i], p)
 
 
 @intrinsic

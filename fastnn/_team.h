@@ -24,7 +24,7 @@ typedef struct {
 static inline void wait_until(const int *flag, int value)
 {
     for (int turn = 0; __atomic_load_n(flag, __ATOMIC_ACQUIRE) != value; turn++) {
-        if (turn > 4000)
+        if (turn > 1000)
             yield_processor(); /* somebody else may need this core to arrive */
 #if defined(__x86_64__) || defined(__i386__)
         else

@@ -90,11 +90,22 @@ cdef void tile(
         tile_rows(1, 4, a, b, initial, c, c_stride, add, scale)
 
 
-cdef inline Py_ssize_t next_rows(Py_ssize_t row, Py_ssize_t n) noexcept nogil:
-    """Rows of the tile that starts at `row`: even shares, 10 = 5 + 5 and not 6 + 4."""
-    cdef Py_ssize_t tiles = (n + TILE_ROWS - 1) // TILE_ROWS
-    cdef Py_ssize_t larger = n - n // tiles * tiles
-    return n // tiles + (row < larger * (n // tiles + 1))
+cdef inline Py_ssize_t tiles_of(Py_ssize_t n) noexcept nogil:
+    return (n + TILE_ROWS - 1) // TILE_ROWS
+
+
+cdef inline void even_rows(Py_ssize_t n, Py_ssize_t* even, Py_ssize_t* longer) noexcept nogil:
+    """Even shares of n rows, 10 = 5 + 5 and not 6 + 4: a tile that starts before row `longer`
+    has `even` + 1 rows, the others `even`."""
+    cdef Py_ssize_t tiles = max(1, tiles_of(n))
+    even[0] = n // tiles
+    longer[0] = n % tiles * (even[0] + 1)
+
+
+cdef inline Py_ssize_t tile_start(Py_ssize_t t, Py_ssize_t n) noexcept nogil:
+    """First row of tile t of n rows."""
+    cdef Py_ssize_t tiles = max(1, tiles_of(n))
+    return t * (n // tiles) + min(t, n % tiles)
 
 
 cdef enum:

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import harness
 import numpy as np
 import pytest
 from conftest import BACKENDS, X86_LEVELS, cpu_level, runnable_levels
@@ -12,7 +13,7 @@ from conftest import BACKENDS, X86_LEVELS, cpu_level, runnable_levels
 import fastnn
 from fastnn import backends
 
-# --- in this process ---------------------------------------------------------------------------
+# --- in this process ----------------------------------------------------------------------
 
 
 def test_use_backend_goes_back(backend):
@@ -27,8 +28,8 @@ def test_use_backend_goes_back(backend):
 
 def test_use_backend_goes_back_after_an_error(backend):
     before = backends.current
-    with pytest.raises(ZeroDivisionError), fastnn.use_backend("numpy"):
-        1 / 0
+    with pytest.raises(LookupError), fastnn.use_backend("numpy"):
+        raise LookupError
     assert backends.current is before
 
 
@@ -48,7 +49,13 @@ def test_set_backend():
 
 @pytest.mark.parametrize(
     "name, error",
-    [("tensorflow", ValueError), ("Cython", ValueError), ("", ValueError), (None, TypeError), (3, TypeError)],
+    [
+        ("tensorflow", ValueError),
+        ("Cython", ValueError),
+        ("", ValueError),
+        (None, TypeError),
+        (3, TypeError),
+    ],
 )
 def test_unknown_backends_are_refused(name, error):
     before = backends.current
@@ -126,8 +133,8 @@ def test_network_follows_the_backend():
             results[name] = net.forward(X), net.gradients(X, X[:2])[1]["dW1"]
             assert type(net.engine).__module__ == backends.current.kernels(net.dtype).__name__
     for name in BACKENDS:
-        np.testing.assert_allclose(results[name][0], results["numpy"][0], rtol=1e-12)
-        np.testing.assert_allclose(results[name][1], results["numpy"][1], rtol=1e-11)
+        for got, want in zip(results[name], results["numpy"], strict=True):
+            harness.assert_norm_within("step", got, want, name)
     assert net.parameter_vector.tobytes() == before.tobytes()
 
 
@@ -136,7 +143,15 @@ def test_threads():
     try:
         fastnn.set_num_threads(3)
         assert fastnn.get_num_threads() == 3
-        for bad, error in ((0, ValueError), (-1, ValueError), (10**9, ValueError), (1.5, TypeError), (True, TypeError), ("2", TypeError), (None, TypeError)):
+        for bad, error in (
+            (0, ValueError),
+            (-1, ValueError),
+            (10**9, ValueError),
+            (1.5, TypeError),
+            (True, TypeError),
+            ("2", TypeError),
+            (None, TypeError),
+        ):
             with pytest.raises(error, match="n must be an integer from 1"):
                 fastnn.set_num_threads(bad)
         assert fastnn.get_num_threads() == 3
@@ -144,7 +159,7 @@ def test_threads():
         fastnn.set_num_threads(before)
 
 
-# --- in new processes --------------------------------------------------------------------------
+# --- in new processes ---------------------------------------------------------------------
 
 REPORT = """
     import json, sys, warnings

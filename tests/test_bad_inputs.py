@@ -4,6 +4,8 @@ After each error everything is as it was: the network and its generator, the arr
 The numbers are those of the project's list of bad inputs and faults.
 """
 
+# ruff: noqa: E501  (a row of a table is one line)
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,10 @@ class Scene:
 
     def snapshot(self):
         net = self.net
-        parts = [net.parameter_vector, *(v for v in vars(self).values() if isinstance(v, np.ndarray))]
+        parts = [
+            net.parameter_vector,
+            *(v for v in vars(self).values() if isinstance(v, np.ndarray)),
+        ]
         return [part.tobytes() for part in parts], net.generator.bit_generator.state
 
 
@@ -193,7 +198,9 @@ def test_bad_options_of_fit(backend, options, error, words):
     assert_refused(s, lambda: s.net.fit(s.X, s.Y, **call), error, words)
 
 
-@pytest.mark.parametrize("rate, error", [(0, ValueError), (np.nan, ValueError), ("1", TypeError), (None, TypeError)])
+@pytest.mark.parametrize(
+    "rate, error", [(0, ValueError), (np.nan, ValueError), ("1", TypeError), (None, TypeError)]
+)
 def test_bad_learning_rate_of_step(backend, rate, error):
     s = Scene()
     words = "learning_rate must be a finite number > 0"
@@ -230,7 +237,7 @@ def test_set_parameters_is_all_or_nothing(backend, make, error, words):
     assert_refused(s, lambda: s.net.set_parameters(values), error, words)
 
 
-# --- the functional API: rows 32 to 54 -------------------------------------------------------------
+# --- the functional API: rows 32 to 54 ----------------------------------------------------
 
 
 def frozen(array):

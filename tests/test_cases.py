@@ -1,6 +1,6 @@
 """The benchmarks' table of cases, which the tests share."""
 
-import kernel_checks as checks
+import harness
 import numpy as np
 from conftest import ACTIVATIONS, PAIRS, bench_cases
 
@@ -56,11 +56,11 @@ def test_epochs_of_the_table(backend):
         for name in ("numpy", backend):
             rng = np.random.default_rng(0)
             X = rng.normal(size=(case.layer_sizes[0], case.m)).astype("f4")
-            Y = checks.targets(case.loss, case.layer_sizes[-1], case.m, np.float32)
+            Y = harness.targets(case.loss, case.layer_sizes[-1], case.m, np.float32)
             with fastnn.use_backend(name):
                 net = fastnn.MLP(
                     case.layer_sizes, list(case.activations[:-1]), case.activations[-1], case.loss
                 )
                 net.fit(X, Y, epochs=1, learning_rate=0.1, batch_size=case.batch_size, seed=1)
             ends.append(net.parameter_vector)
-        checks.assert_norm_within("trace", ends[1], ends[0], case.name)
+        harness.assert_norm_within("trace", ends[1], ends[0], case.name)

@@ -30,7 +30,12 @@ def test_python_m(module, tmp_path):
     """`python -m fastnn` is the command too."""
     command = [sys.executable, "-m", "fastnn", "info"]
     if module == "fastnn.cli":
-        command = [sys.executable, "-c", "from fastnn.cli import main; raise SystemExit(main())", "info"]
+        command = [
+            sys.executable,
+            "-c",
+            "from fastnn.cli import main; raise SystemExit(main())",
+            "info",
+        ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "backend in use" in done.stdout
@@ -44,7 +49,8 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["train"], ["demo", "--backend", "torch"], ["demo", "--seed", "-1"], ["info", "x"]]
+    "arguments",
+    [[], ["train"], ["demo", "--backend", "torch"], ["demo", "--seed", "-1"], ["info", "x"]],
 )
 def test_senseless_arguments(arguments, capsys):
     with pytest.raises(SystemExit) as end:

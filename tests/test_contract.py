@@ -24,9 +24,7 @@ from fastnn import _kernels_numpy as reference
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import LOSSES
 
-FUNCTIONS = [
-    name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))
-]
+FUNCTIONS = [name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))]
 METHODS = ["try_forward", "forward", "cost_and_gradients", "train"]
 
 

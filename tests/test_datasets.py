@@ -71,7 +71,11 @@ def test_stratified_split(seed):
         (lambda: datasets.one_hot([[0]]), ValueError, "labels must be 1-D"),
         (lambda: datasets.one_hot([-1]), ValueError, "must not be negative, got -1"),
         (lambda: datasets.one_hot([3], 3), ValueError, "smaller than n_classes=3, got 3"),
-        (lambda: datasets.stratified_split([0, 1], 1.5), ValueError, "test_share must be at most 1"),
+        (
+            lambda: datasets.stratified_split([0, 1], 1.5),
+            ValueError,
+            "test_share must be at most 1",
+        ),
         (lambda: datasets.stratified_split([0, 1], -0.5), ValueError, "test_share"),
     ],
 )

@@ -67,7 +67,9 @@ def test_examples_in_docstrings(backend, name):
     module = room(name)
     names = {"fastnn": fastnn, "np": np}
     results = doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
-    without = ("_kernels_numpy", "training") if HAS_MATPLOTLIB else ("_kernels_numpy", "training", "plot")
+    without = (
+        ("_kernels_numpy", "training") if HAS_MATPLOTLIB else ("_kernels_numpy", "training", "plot")
+    )
     assert results.failed == 0 or name == "plot" and not HAS_MATPLOTLIB
     assert results.attempted > 0 or name in without
 

@@ -16,7 +16,13 @@ def weights(init, n_in=300, n_out=400, **options):
 
 @pytest.mark.parametrize(
     "init, scale",
-    [("small_normal", 0.01), ("he", (2 / 300) ** 0.5), ("xavier", 300**-0.5), (0.01, 0.01), (2, 2.0)],
+    [
+        ("small_normal", 0.01),
+        ("he", (2 / 300) ** 0.5),
+        ("xavier", 300**-0.5),
+        (0.01, 0.01),
+        (2, 2.0),
+    ],
 )
 def test_normal_with_the_scale_of_the_table(init, scale):
     W = weights(init, dtype="float64", seed=1) / scale
@@ -88,7 +94,13 @@ def test_the_global_generator_is_left_alone():
 
 @pytest.mark.parametrize(
     "init, error",
-    [("glorot", ValueError), (-0.1, ValueError), (float("nan"), ValueError), (None, TypeError), (True, TypeError)],
+    [
+        ("glorot", ValueError),
+        (-0.1, ValueError),
+        (float("nan"), ValueError),
+        (None, TypeError),
+        (True, TypeError),
+    ],
 )
 def test_unknown_initial_weights_are_refused(init, error):
     with pytest.raises(error, match="init must be"):

@@ -34,7 +34,9 @@ def ctrl_c_after(seconds):
 def warm_up(net):
     """Train a little, on nothing much: what has to be compiled is compiled before the clock."""
     n_in, *_, n_out = net.layer_sizes
-    copy.deepcopy(net).fit(np.ones((n_in, 3)), np.full((n_out, 3), 1 / n_out), epochs=2, batch_size=2)
+    copy.deepcopy(net).fit(
+        np.ones((n_in, 3)), np.full((n_out, 3), 1 / n_out), epochs=2, batch_size=2
+    )
 
 
 def digits_like(m=1000, seed=0):
@@ -42,7 +44,11 @@ def digits_like(m=1000, seed=0):
     rng = np.random.default_rng(seed)
     net = fastnn.MLP([32, 48, 4], hidden="relu", output="softmax", seed=seed)
     warm_up(net)
-    return net, rng.normal(size=(32, m)).astype("f4"), np.eye(4, dtype="f4")[:, rng.integers(0, 4, m)]
+    return (
+        net,
+        rng.normal(size=(32, m)).astype("f4"),
+        np.eye(4, dtype="f4")[:, rng.integers(0, 4, m)],
+    )
 
 
 def whole_epochs(net, X, Y, batch_size, order, target):
@@ -69,7 +75,9 @@ def test_kernel_keeps_whole_epochs(backend):
     """Mini-batches: an epoch that was begun is taken back, to its first batch."""
     net, X, Y = digits_like(m=1000)
     fresh, _, _ = digits_like(m=1000)
-    some = np.random.default_rng(1).permuted(np.tile(np.arange(1000, dtype=np.uint32), (8, 1)), axis=1)
+    some = np.random.default_rng(1).permuted(
+        np.tile(np.arange(1000, dtype=np.uint32), (8, 1)), axis=1
+    )
     order = np.tile(some, (1000, 1))
     with ctrl_c_after(0.3):
         net.engine.train(X, Y, order, 64, 0.05, np.empty(len(order)))

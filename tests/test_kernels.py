@@ -4,78 +4,87 @@ Sizes are those around the vector and tile widths (`conftest.SIZES`): each test 
 whole Latin square of them, and a few beyond the cache blocks.
 """
 
-import kernel_checks as checks
+import layer_checks
 import pytest
 from conftest import ACTIVATIONS, ELEMENTWISE, PAIRS
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
 def test_activation_ulps(kernels, dtype, activation):
-    checks.check_activation_ulps(kernels, dtype, activation)
+    layer_checks.check_activation_ulps(kernels, dtype, activation)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activate(kernels, dtype, activation):
-    checks.check_activate(kernels, dtype, activation)
+    layer_checks.check_activate(kernels, dtype, activation)
 
 
 @pytest.mark.parametrize("activation", ELEMENTWISE)
 def test_special_values(kernels, dtype, activation):
-    checks.check_special_values(kernels, dtype, activation)
+    layer_checks.check_special_values(kernels, dtype, activation)
 
 
 @pytest.mark.parametrize("activation", ["linear", "tanh", "relu", "leaky_relu"])
 def test_subnormals(kernels, dtype, activation):
-    checks.check_subnormals(kernels, dtype, activation)
+    layer_checks.check_subnormals(kernels, dtype, activation)
 
 
 def test_tanh_is_odd(kernels, dtype):
-    checks.check_odd(kernels, dtype)
+    layer_checks.check_odd(kernels, dtype)
 
 
 def test_softmax(kernels, dtype):
-    checks.check_softmax(kernels, dtype)
+    layer_checks.check_softmax(kernels, dtype)
+
+
+def test_largest_class(kernels, dtype):
+    layer_checks.check_largest_class(kernels, dtype)
 
 
 @pytest.mark.parametrize("activation", ELEMENTWISE)
 def test_derivative(kernels, dtype, activation):
-    checks.check_derivative(kernels, dtype, activation)
+    layer_checks.check_derivative(kernels, dtype, activation)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activation_backward(kernels, dtype, activation):
-    checks.check_activation_backward(kernels, dtype, activation)
+    layer_checks.check_activation_backward(kernels, dtype, activation)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_dense_forward(kernels, dtype, activation):
-    checks.check_dense_forward(kernels, dtype, activation)
+    layer_checks.check_dense_forward(kernels, dtype, activation)
 
 
 def test_dense_backward(kernels, dtype):
-    checks.check_dense_backward(kernels, dtype)
+    layer_checks.check_dense_backward(kernels, dtype)
 
 
 def test_small_integers_are_exact(kernels, dtype):
-    checks.check_small_integers(kernels, dtype)
+    layer_checks.check_small_integers(kernels, dtype)
 
 
 def test_not_finite_numbers_propagate(kernels, dtype):
-    checks.check_not_finite(kernels, dtype)
+    layer_checks.check_not_finite(kernels, dtype)
 
 
 def test_zero_sizes(kernels, dtype):
-    checks.check_zero_sizes(kernels, dtype)
+    layer_checks.check_zero_sizes(kernels, dtype)
 
 
 @pytest.mark.parametrize("loss, output", PAIRS)
 def test_output_cost(kernels, dtype, loss, output):
-    checks.check_output_cost(kernels, dtype, loss, output)
+    layer_checks.check_output_cost(kernels, dtype, loss, output)
+
+
+@pytest.mark.parametrize("loss, output", PAIRS[-2:])
+def test_cost_of_one(kernels, dtype, loss, output):
+    layer_checks.check_cost_of_one(kernels, dtype, loss, output)
 
 
 def test_all_finite(kernels, dtype):
-    checks.check_all_finite(kernels, dtype)
+    layer_checks.check_all_finite(kernels, dtype)
 
 
 def test_shuffle(kernels, dtype):
-    checks.check_shuffle(kernels)
+    layer_checks.check_shuffle(kernels)

@@ -1,9 +1,9 @@
 """The table of losses: pairs, defaults, and the cost that is computed."""
 
-import kernel_checks as checks
+import harness
 import numpy as np
 import pytest
-from conftest import ACTIVATIONS, LOSSES, PAIRS
+from conftest import ACTIVATIONS, LOSSES, PAIRS, TOLERANCES
 
 import fastnn
 from fastnn import losses
@@ -59,8 +59,8 @@ def test_unknown_losses_are_refused():
 
 @pytest.mark.parametrize("loss, output", PAIRS)
 def test_cost_is_the_mean_over_examples_of_the_sum_over_outputs(backend, loss, output, dtype):
-    A = checks.outputs_of(output, checks.normal(dtype, (4, 9))[0])
-    Y = checks.targets(loss, 4, 9, dtype)
+    A = harness.outputs_of(output, harness.normal(dtype, (4, 9))[0])
+    Y = harness.targets(loss, 4, 9, dtype)
     a, y = A.astype(np.float64), Y.astype(np.float64)
     formula = {
         "mse": lambda: (a - y) ** 2 / 2,
@@ -69,8 +69,8 @@ def test_cost_is_the_mean_over_examples_of_the_sum_over_outputs(backend, loss, o
     }[loss]
     expected = formula().sum() / 9
     J = fastnn.cost(A, Y, loss=loss)
-    assert type(J) is float
-    assert J == pytest.approx(expected, rel=20 * checks.eps(dtype))
+    bound = TOLERANCES["cost"].at(dtype) * harness.eps(dtype) * expected
+    harness.assert_cost_within(J, expected, bound, dtype, loss)
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "cross_entropy"])
@@ -85,7 +85,7 @@ def test_saturated_outputs_cost_a_finite_amount(backend, loss, dtype):
     J, gradients = net.gradients(X, Y)
     tiny, below = np.finfo(dtype).tiny, np.finfo(dtype).epsneg
     worst = -np.log(float(tiny)) - (np.log(float(below)) if loss == "binary_cross_entropy" else 0)
-    assert J == pytest.approx(worst, rel=1e-6)
+    harness.assert_on_paper(J, worst, dtype)
     # Each output is wrong by 1 for each example: dZ = +-1, dW = mean(dZ x).
-    np.testing.assert_allclose(gradients["dW1"], [[4000], [-4000]], rtol=1e-6)
-    np.testing.assert_allclose(gradients["db1"], 0, atol=1e-6)
+    harness.assert_on_paper(gradients["dW1"], [[4000], [-4000]])
+    np.testing.assert_array_equal(gradients["db1"], 0)

@@ -1,6 +1,7 @@
 """The network kernels of every backend and SIMD level: forward, gradients, training."""
 
-import kernel_checks as checks
+import harness
+import network_checks
 import numpy as np
 import pytest
 from conftest import NETWORKS, PAIRS, NetworkCase, bench_cases
@@ -21,6 +22,9 @@ BENCHED = [
 ]
 """The benchmarks' own networks that take no more than 12 million flops a step."""
 
+LARGE = NetworkCase((800, 5, 1), ("tanh",), "binary_cross_entropy", "sigmoid", 2011)
+"""6 MB of float32 examples."""
+
 THREADED = [
     NetworkCase((37, 53, 7), ("relu",), "cross_entropy", "softmax", 1613),
     NetworkCase((64, 128, 128, 10), ("tanh", "relu"), "cross_entropy", "softmax", 1061),
@@ -31,54 +35,56 @@ THREADED = [
 
 @pytest.mark.parametrize("case", NETWORKS, ids=str)
 def test_forward(kernels, dtype, case):
-    checks.check_network_forward(kernels, dtype, case)
+    network_checks.check_network_forward(kernels, dtype, case)
 
 
 @pytest.mark.parametrize("case", NETWORKS, ids=str)
 def test_cost_and_gradients(kernels, dtype, case):
-    checks.check_gradients(kernels, dtype, case)
+    network_checks.check_gradients(kernels, dtype, case)
 
 
 @pytest.mark.parametrize("case", BENCHED, ids=str)
 def test_benchmarked_networks(kernels, dtype, case):
-    checks.check_gradients(kernels, dtype, case)
+    network_checks.check_gradients(kernels, dtype, case)
 
 
 def test_parameters_are_held_not_copied(kernels, dtype):
-    checks.check_held_parameters(kernels, dtype, NETWORKS[3])
+    network_checks.check_held_parameters(kernels, dtype, NETWORKS[3])
 
 
 @pytest.mark.parametrize("batch_size", [None, MINI_BATCH])
 @pytest.mark.parametrize("case", LEARNING, ids=str)
 def test_trace(kernels, dtype, case, batch_size):
-    checks.check_trace(kernels, dtype, case, batch_size)
+    network_checks.check_trace(kernels, dtype, case, batch_size)
 
 
 @pytest.mark.parametrize("case", BENCHED[:1], ids=str)
 def test_trace_of_the_flower(kernels, dtype, case):
-    checks.check_trace(kernels, dtype, case)
+    network_checks.check_trace(kernels, dtype, case)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, MINI_BATCH, 60])
+@pytest.mark.parametrize("batch_size", [2, 7, MINI_BATCH, 60])
 def test_one_epoch_by_hand(kernels, dtype, batch_size):
-    case = LEARNING[-1]._replace(m=61 if batch_size > 1 else 5)
-    if batch_size == 1:
-        # Every batch of one example is whole: 5 of them, in the order given.
-        checks.check_unshuffled(kernels, dtype, case, batch_size)
-    else:
-        checks.check_epoch_by_hand(kernels, dtype, case, batch_size)
+    network_checks.check_epoch_by_hand(kernels, dtype, LEARNING[-1], batch_size)
 
 
-@pytest.mark.parametrize("batch_size", [7, 61, 100])
+@pytest.mark.parametrize("batch_size", [1, 7, 61, 100])
 def test_without_order(kernels, dtype, batch_size):
-    checks.check_unshuffled(kernels, dtype, LEARNING[0], batch_size)
+    network_checks.check_unshuffled(kernels, dtype, LEARNING[0], batch_size)
+
+
+@pytest.mark.parametrize("batch_size", [64, 700])
+def test_more_than_the_caches_hold(kernels, dtype, batch_size):
+    """Batches too many to be packed at one time, and batches of several blocks."""
+    network_checks.check_epoch_by_hand(kernels, dtype, LARGE, batch_size)
+    network_checks.check_unshuffled(kernels, dtype, LARGE, batch_size)
 
 
 def test_no_epochs_change_nothing(kernels, dtype):
     case = LEARNING[0]
-    costs, parameters = checks.trained(kernels, case, dtype, 0)
+    costs, parameters = network_checks.trained(kernels, case, dtype, 0)
     assert costs.size == 0
-    checks.assert_same_bits(parameters, checks.parameters_of(case, dtype))
+    harness.assert_same_bits(parameters, network_checks.parameters_of(case, dtype))
 
 
 @pytest.mark.parametrize("batch_size", [None, 64])
@@ -87,20 +93,20 @@ def test_same_bits_for_any_threads(kernel_set, dtype, case, batch_size, monkeypa
     kernels = kernel_set.module(dtype)
     if kernel_set.backend == "cython":  # which else takes no more threads than processors
         monkeypatch.setattr(kernels, "sched_getaffinity", lambda process: range(8))
-    checks.check_same_bits(kernels, dtype, case, batch_size)
+    network_checks.check_same_bits(kernels, dtype, case, batch_size)
 
 
 @pytest.mark.parametrize("case", [NETWORKS[2], NETWORKS[9]], ids=str)
 def test_try_forward(kernels, dtype, case):
-    checks.check_try_forward(kernels, dtype, case)
+    network_checks.check_try_forward(kernels, dtype, case)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_not_finite_stays_in_its_column(kernels, dtype, bad):
     """Kernels do not check: a bad example spoils its own output and no other."""
     case = NETWORKS[9]
-    X, _ = checks.examples(case, dtype)
-    net = checks.network(kernels, case, checks.parameters_of(case, dtype))
+    X, _ = network_checks.examples(case, dtype)
+    net = network_checks.network(kernels, case, network_checks.parameters_of(case, dtype))
     expected, actual = np.empty((10, case.m), dtype), np.empty((10, case.m), dtype)
     net.forward(X, expected)
     X[5, 41] = bad
@@ -108,4 +114,4 @@ def test_not_finite_stays_in_its_column(kernels, dtype, bad):
         net.forward(X, actual)
     assert np.isnan(actual[:, 41]).all() or bad == np.inf
     others = np.delete(np.arange(case.m), 41)
-    checks.assert_norm_within("step", actual[:, others], expected[:, others], case)
+    harness.assert_norm_within("step", actual[:, others], expected[:, others], case)

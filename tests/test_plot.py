@@ -36,6 +36,7 @@ def test_decision_boundary(tmp_path):
         for i, j in ((0, 0), (10, 250), (150, 20), (299, 299)):
             x1 = left + (right - left) * j / (image.shape[1] - 1)
             x2 = bottom + (top - bottom) * i / (image.shape[0] - 1)
+            # One pixel is 1/300 of the axis: a neighbour's value would be off by more.
             assert image[i, j] == pytest.approx(net.forward([[x1], [x2]])[0, 0], abs=1e-4)
         scatter = [c for c in ax.collections if str(c.get_label()).startswith("class")]
         assert [len(points.get_offsets()) for points in scatter] == [200, 200]
@@ -83,11 +84,10 @@ def test_activations():
             assert name in ax.get_title()
             z, a = ax.lines[0].get_data()
             slope = ("leaky_relu", 0.1) if name == "leaky_relu" else name
-            np.testing.assert_allclose(a, fastnn.activate(z[None], slope)[0])
+            np.testing.assert_array_equal(a, fastnn.activate(z[None], slope)[0])
             derivative = ax.lines[1].get_ydata()
-            np.testing.assert_allclose(
-                derivative, fastnn.activation_derivative(a[None], slope)[0], atol=1e-12
-            )
+            expected = fastnn.activation_derivative(a[None], slope)[0]
+            np.testing.assert_array_equal(derivative, expected)
 
     drawn_or_refused(plot.plot_activations, check)
 

@@ -8,7 +8,10 @@ raise AssertionError on it: the very check that the other files run on the real 
 import importlib.util
 import inspect
 
-import kernel_checks as checks
+import harness
+import layer_checks
+import layout_checks
+import network_checks
 import numpy as np
 import pytest
 from conftest import NetworkCase
@@ -25,7 +28,7 @@ def fresh():
     return module
 
 
-# --- the saboteurs: each breaks the module that it is given --------------------------------------
+# --- the saboteurs: each breaks the module that it is given -------------------------------
 
 
 def missing_one_over_m(kernels):
@@ -312,68 +315,89 @@ def dropped_last_block(kernels):
     kernels.Network.forward = forward
 
 
+def maximum_of_the_first_classes(kernels):
+    def softmax(Z, slope, A):
+        E = np.exp(Z - Z[: max(len(Z) - 1, 1)].max(axis=0, initial=-np.inf))
+        np.divide(E, E.sum(axis=0), out=A)
+
+    kernels._ACTIVATE["softmax"] = softmax
+
+
+def logarithm_of_the_rest(kernels):
+    """log(1 - a) where a is so small that 1 - a has lost most of it."""
+
+    def binary_cross_entropy(A, Y):
+        info = np.finfo(A.dtype)
+        rest = np.maximum(1 - A, info.epsneg)
+        return -(Y * np.log(np.maximum(A, info.tiny)) + (1 - Y) * np.log(rest))
+
+    kernels._COST["binary_cross_entropy"] = binary_cross_entropy
+
+
 def unchecked_try_forward(kernels):
     kernels.all_finite = lambda X: True
 
 
-# --- who catches whom ----------------------------------------------------------------------------
+# --- who catches whom ---------------------------------------------------------------------
 
 F32, F64 = np.float32, np.float64
 CAUGHT = [
-    (missing_one_over_m, checks.check_dense_backward, F64),
-    (missing_one_over_m, checks.check_gradients, F32, TANH),
-    (missing_one_over_m, checks.check_trace, F32, TANH),
-    (doubled_dW, checks.check_dense_backward, F32),
-    (doubled_dW, checks.check_gradients, F64, TANH),
-    (one_minus_a, checks.check_derivative, F32, "tanh"),
-    (one_minus_a, checks.check_activation_backward, F64, "tanh"),
-    (one_minus_a, checks.check_gradients, F32, TANH),
-    (swapped_axes, checks.check_dense_forward, F32, "linear"),
-    (transposed_square_weights, checks.check_dense_backward, F32),
-    (relu_swallows_nan, checks.check_special_values, F32, "relu"),
-    (dropped_slope, checks.check_activate, F32, "leaky_relu"),
-    (dropped_slope, checks.check_network_forward, F32, LEAKY),
-    (dropped_slope_on_the_way_back, checks.check_derivative, F64, "leaky_relu"),
-    (dropped_slope_on_the_way_back, checks.check_gradients, F32, LEAKY),
-    (forgotten_bias, checks.check_dense_forward, F32, "sigmoid"),
-    (forgotten_bias, checks.check_network_forward, F32, TANH),
-    (forgotten_last_input, checks.check_dense_forward, F64, "relu"),
-    (computed_in_float32, checks.check_dense_forward, F64, "linear"),
-    (computed_in_float32, checks.check_activation_ulps, F64, "tanh"),
-    (computed_in_float32, checks.check_network_forward, F64, TANH),
-    (computed_in_float32, checks.check_trace, F64, TANH),
-    (sigmoid_by_tanh, checks.check_activation_ulps, F32, "sigmoid"),
-    (tanh_by_exp, checks.check_odd, F32),
-    (flushed_subnormals, checks.check_subnormals, F32, "tanh"),
-    (softmax_without_maximum, checks.check_softmax, F32),
-    (written_past_the_end, checks.check_activate, F32, "relu"),
-    (written_input, checks.check_activation_backward, F32, "relu"),
-    (ignored_strides, checks.check_layouts, F32, 3, 9, 17, lambda i: "Fortran"),
-    (ignored_strides, checks.check_network_layouts, F32, TANH, "Fortran", "C"),
-    (swallowed_nan_in_products, checks.check_not_finite, F32),
-    (rounded_products, checks.check_small_integers, F64),
-    (division_by_no_examples, checks.check_zero_sizes, F32),
-    (unclipped_logarithm, checks.check_output_cost, F32, "binary_cross_entropy", "sigmoid"),
-    (always_a_minus_y, checks.check_output_cost, F32, "mse", "tanh"),
-    (finite_by_the_sum, checks.check_all_finite, F32),
-    (shuffle_without_epoch, checks.check_shuffle),
-    (ignored_order, checks.check_epoch_by_hand, F32, TANH, 7),
-    (ignored_order, checks.check_trace, F32, TANH, 16),
-    (reversed_without_order, checks.check_unshuffled, F32, TANH, 7),
-    (dropped_last_batch, checks.check_epoch_by_hand, F32, TANH, 7),
-    (weighted_mean_of_batches, checks.check_epoch_by_hand, F64, TANH, 7),
-    (cost_after_the_update, checks.check_trace, F32, TANH),
-    (copied_parameters, checks.check_held_parameters, F32, TANH),
-    (random_order_of_summation, checks.check_same_bits, F32, TANH),
-    (dropped_last_block, checks.check_network_forward, F32, TANH),
-    (unchecked_try_forward, checks.check_try_forward, F32, TANH),
+    (missing_one_over_m, layer_checks.check_dense_backward, F64),
+    (missing_one_over_m, network_checks.check_gradients, F32, TANH),
+    (missing_one_over_m, network_checks.check_trace, F32, TANH),
+    (doubled_dW, layer_checks.check_dense_backward, F32),
+    (doubled_dW, network_checks.check_gradients, F64, TANH),
+    (one_minus_a, layer_checks.check_derivative, F32, "tanh"),
+    (one_minus_a, layer_checks.check_activation_backward, F64, "tanh"),
+    (one_minus_a, network_checks.check_gradients, F32, TANH),
+    (swapped_axes, layer_checks.check_dense_forward, F32, "linear"),
+    (transposed_square_weights, layer_checks.check_dense_backward, F32),
+    (relu_swallows_nan, layer_checks.check_special_values, F32, "relu"),
+    (dropped_slope, layer_checks.check_activate, F32, "leaky_relu"),
+    (dropped_slope, network_checks.check_network_forward, F32, LEAKY),
+    (dropped_slope_on_the_way_back, layer_checks.check_derivative, F64, "leaky_relu"),
+    (dropped_slope_on_the_way_back, network_checks.check_gradients, F32, LEAKY),
+    (forgotten_bias, layer_checks.check_dense_forward, F32, "sigmoid"),
+    (forgotten_bias, network_checks.check_network_forward, F32, TANH),
+    (forgotten_last_input, layer_checks.check_dense_forward, F64, "relu"),
+    (computed_in_float32, layer_checks.check_dense_forward, F64, "linear"),
+    (computed_in_float32, layer_checks.check_activation_ulps, F64, "tanh"),
+    (computed_in_float32, network_checks.check_network_forward, F64, TANH),
+    (computed_in_float32, network_checks.check_trace, F64, TANH),
+    (sigmoid_by_tanh, layer_checks.check_activation_ulps, F32, "sigmoid"),
+    (tanh_by_exp, layer_checks.check_odd, F32),
+    (flushed_subnormals, layer_checks.check_subnormals, F32, "tanh"),
+    (softmax_without_maximum, layer_checks.check_softmax, F32),
+    (maximum_of_the_first_classes, layer_checks.check_largest_class, F32),
+    (written_past_the_end, layer_checks.check_activate, F32, "relu"),
+    (written_input, layer_checks.check_activation_backward, F32, "relu"),
+    (ignored_strides, layout_checks.check_layouts, F32, 3, 9, 17, lambda i: "Fortran"),
+    (ignored_strides, layout_checks.check_network_layouts, F32, TANH, "Fortran", "C"),
+    (swallowed_nan_in_products, layer_checks.check_not_finite, F32),
+    (rounded_products, layer_checks.check_small_integers, F64),
+    (division_by_no_examples, layer_checks.check_zero_sizes, F32),
+    (unclipped_logarithm, layer_checks.check_output_cost, F32, "binary_cross_entropy", "sigmoid"),
+    (logarithm_of_the_rest, layer_checks.check_cost_of_one, F32, "binary_cross_entropy", "sigmoid"),
+    (always_a_minus_y, layer_checks.check_output_cost, F32, "mse", "tanh"),
+    (finite_by_the_sum, layer_checks.check_all_finite, F32),
+    (shuffle_without_epoch, layer_checks.check_shuffle),
+    (ignored_order, network_checks.check_epoch_by_hand, F32, TANH, 7),
+    (ignored_order, network_checks.check_trace, F32, TANH, 16),
+    (reversed_without_order, network_checks.check_unshuffled, F32, TANH, 7),
+    (dropped_last_batch, network_checks.check_epoch_by_hand, F32, TANH, 7),
+    (weighted_mean_of_batches, network_checks.check_epoch_by_hand, F64, TANH, 7),
+    (cost_after_the_update, network_checks.check_trace, F32, TANH),
+    (copied_parameters, network_checks.check_held_parameters, F32, TANH),
+    (random_order_of_summation, network_checks.check_same_bits, F32, TANH),
+    (dropped_last_block, network_checks.check_network_forward, F32, TANH),
+    (unchecked_try_forward, network_checks.check_try_forward, F32, TANH),
 ]
 
 
 @pytest.fixture(autouse=True)
 def record_nothing(monkeypatch):
     """What a broken backend achieves is not part of the summary."""
-    monkeypatch.setattr(checks, "WORST", {})
+    monkeypatch.setattr(harness, "WORST", {})
 
 
 @pytest.mark.parametrize(
@@ -393,5 +417,10 @@ def test_saboteur_is_caught(sabotage, check, arguments):
 
 def test_every_check_can_fail():
     """No check is trusted that has not caught anyone."""
-    every = {f for name, f in inspect.getmembers(checks, inspect.isfunction) if name[:6] == "check_"}
+    every = {
+        function
+        for module in (layer_checks, layout_checks, network_checks)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+        if name.startswith("check_")
+    }
     assert every == {check for _, check, *_ in CAUGHT}

@@ -1,5 +1,6 @@
 """fit: epochs, batches, order, history, progress, and the way back when it diverges."""
 
+import harness
 import numpy as np
 import pytest
 from conftest import BACKENDS
@@ -14,7 +15,7 @@ def flower(hidden=4, dtype="float64", **options):
     return net, X.astype(dtype), Y.astype(dtype)
 
 
-# --- history -----------------------------------------------------------------------------------
+# --- history ------------------------------------------------------------------------------
 
 
 def test_history_of_full_batches(backend):
@@ -25,9 +26,10 @@ def test_history_of_full_batches(backend):
     assert isinstance(history, fastnn.History)
     assert history.cost.shape == (20,) and history.cost.dtype == np.float64
     by_hand = [twin.step(X, Y, learning_rate=0.5) for _ in range(20)]
-    np.testing.assert_allclose(history.cost, by_hand, rtol=1e-12)
-    np.testing.assert_allclose(net.parameter_vector, twin.parameter_vector, rtol=1e-10)
-    assert history.cost[0] == pytest.approx(flower()[0].cost(X, Y), rel=1e-12)
+    harness.assert_norm_within("trace", history.cost, by_hand, "costs")
+    harness.assert_norm_within("trace", net.parameter_vector, twin.parameter_vector, "end")
+    first = flower()[0].cost(X, Y)
+    harness.assert_number_within("step", float(history.cost[0]), first, np.float64, "first cost")
     assert "20 epochs" in repr(history)
 
 
@@ -40,8 +42,9 @@ def test_history_of_mini_batches(backend):
     for epoch in range(3):
         batches = [slice(0, 30), slice(30, 60), slice(60, 90), slice(90, 100)]
         costs = [twin.step(X[:, b], Y[:, b], learning_rate=0.5) for b in batches]
-        assert history.cost[epoch] == pytest.approx(np.mean(costs), rel=1e-12)
-    np.testing.assert_allclose(net.parameter_vector, twin.parameter_vector, rtol=1e-10)
+        mean = float(np.mean(costs))
+        harness.assert_number_within("trace", float(history.cost[epoch]), mean, np.float64, epoch)
+    harness.assert_norm_within("trace", net.parameter_vector, twin.parameter_vector, "end")
 
 
 def test_shuffled_batches_use_every_example_once(backend):
@@ -49,10 +52,10 @@ def test_shuffled_batches_use_every_example_once(backend):
     net, X, Y = flower()
     J = net.cost(X, Y)
     history = net.fit(X, Y, epochs=5, learning_rate=1e-300, batch_size=20)
-    np.testing.assert_allclose(history.cost, J, rtol=1e-12)
+    harness.assert_norm_within("step", history.cost, np.full(5, J), "costs")
 
 
-# --- order -------------------------------------------------------------------------------------
+# --- order --------------------------------------------------------------------------------
 
 
 def fitted(**options):
@@ -104,7 +107,7 @@ def test_same_order_in_every_backend():
             net.fit(X, Y, epochs=30, learning_rate=0.5, batch_size=7, seed=5)
             ends.append(net.parameter_vector.copy())
     for end in ends[1:]:
-        np.testing.assert_allclose(end, ends[0], rtol=1e-9)
+        harness.assert_norm_within("trace", end, ends[0], "parameters")
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 16, "shuffle": False}])
@@ -131,7 +134,7 @@ def test_chunks_of_the_loop_do_not_show(backend, options, monkeypatch):
     assert ends.count(ends[0]) == 4
 
 
-# --- it learns ---------------------------------------------------------------------------------
+# --- it learns ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -157,7 +160,7 @@ def test_learns_a_curve(backend, output, targets):
     assert net.score(X, targets(X)) > 0.95
 
 
-# --- progress ----------------------------------------------------------------------------------
+# --- progress -----------------------------------------------------------------------------
 
 
 def test_progress_function(backend):
@@ -198,7 +201,7 @@ def test_error_in_progress_ends_the_training(backend):
     assert (net.parameter_vector != before).any()
 
 
-# --- errors and warnings -------------------------------------------------------------------------
+# --- errors and warnings ------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
