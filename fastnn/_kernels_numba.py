@@ -530,7 +530,9 @@ def multiply_panels(
                 for p in range(first, last):
                     at = (p * n + row) * panel
                     b = B + (p * depth + k) * panel
-                    start = bias if is_null(bias) or k else bias + row
+                    start = bias if is_null(bias) else bias + row
+                    if k:  # the bias is in the sum already
+                        start = null(C)
                     multiply(
                         rows, w, row_stride, step, part, ONE, ZERO, b, start, C + at, panel, k, 1.0
                     )
