@@ -816,7 +816,9 @@ def _forward(sizes, codes, slopes, W, b, X, A, columns, memory, check):
     """
     if X.shape[1] <= FEW:
         return forward_few(sizes, codes, slopes, pointer(W), pointer(b), X, A, memory, check)
-    return forward_blocks(sizes, codes, slopes, pointer(W), pointer(b), X, A, columns, memory, check)
+    return forward_blocks(
+        sizes, codes, slopes, pointer(W), pointer(b), X, A, columns, memory, check
+    )
 
 
 @jit

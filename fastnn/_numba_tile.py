@@ -586,7 +586,11 @@ def _emit_tile(
     for s in range(1, sets):
         for i in range(2 * rows):
             sums[i] = sums[i] + sums[2 * rows * s + i]
-    out = [code.at(c, builder.mul(c_stride, n(i)), half) for i in range(rows) for half in (0, code.lanes)]
+    out = [
+        code.at(c, builder.mul(c_stride, n(i)), half)
+        for i in range(rows)
+        for half in (0, code.lanes)
+    ]
     with builder.if_else(builder.icmp_signed("!=", add, n(0))) as (adding, storing):
         with adding:
             for i, p in enumerate(out):
