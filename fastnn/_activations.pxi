@@ -1,52 +1,78 @@
 # Activations and their derivatives on panels.
 
 
+cdef inline vector activated "fastnn_activated"(vector z, int activation, real slope) noexcept nogil:
+    """g(z), elementwise; NaN stays NaN."""
+    if activation == SIGMOID:
+        return sigmoid(z)
+    if activation == TANH:
+        return tanh(z)
+    if activation == RELU:
+        return where_less(z, splat(0), splat(0), z)  # NaN < 0 is false
+    if activation == LEAKY_RELU:
+        return where_positive(z, z, z * splat(slope))
+    return z
+
+
+cdef inline vector times_derivative "fastnn_times_derivative"(
+    vector da, vector a, int activation, real slope
+) noexcept nogil:
+    """da g'(z), with g' from the output a = g(z)."""
+    if activation == SIGMOID:
+        return da * (a * (splat(1) - a))
+    if activation == TANH:
+        return da * (splat(1) - a * a)
+    if activation == RELU:
+        return da * where_positive(a, splat(1), splat(0))
+    if activation == LEAKY_RELU:
+        return da * where_positive(a, splat(1), splat(slope))
+    return da
+
+
+cdef inline void activate_all "fastnn_activate_all"(
+    const real* z, Py_ssize_t count, int activation, real slope, real* a
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < count by LANES:
+        store(a + i, activated(load(z + i), activation, slope))
+
+
 cdef void activate_run(
     const real* z, Py_ssize_t count, int activation, real slope, real* a
 ) noexcept nogil:
     """a = g(z) for `count` numbers, a multiple of LANES.  Not for softmax."""
-    cdef Py_ssize_t i
-    cdef vector v
     if activation == SIGMOID:
-        for i from 0 <= i < count by LANES:
-            store(a + i, sigmoid(load(z + i)))
+        activate_all(z, count, SIGMOID, 0, a)
     elif activation == TANH:
-        for i from 0 <= i < count by LANES:
-            store(a + i, tanh(load(z + i)))
+        activate_all(z, count, TANH, 0, a)
     elif activation == RELU:
-        for i from 0 <= i < count by LANES:
-            v = load(z + i)
-            store(a + i, where_less(v, splat(0), splat(0), v))  # NaN < 0 is false: NaN stays
+        activate_all(z, count, RELU, 0, a)
     elif activation == LEAKY_RELU:
-        for i from 0 <= i < count by LANES:
-            v = load(z + i)
-            store(a + i, where_positive(v, v, v * splat(slope)))
+        activate_all(z, count, LEAKY_RELU, slope, a)
     elif a != z:  # LINEAR
         memcpy(a, z, count * sizeof(real))
+
+
+cdef inline void derivative_all "fastnn_derivative_all"(
+    const real* da, const real* a, Py_ssize_t count, int activation, real slope, real* dz
+) noexcept nogil:
+    cdef Py_ssize_t i
+    for i from 0 <= i < count by LANES:
+        store(dz + i, times_derivative(load(da + i), load(a + i), activation, slope))
 
 
 cdef void derivative_run(
     const real* da, const real* a, Py_ssize_t count, int activation, real slope, real* dz
 ) noexcept nogil:
     """dz = da g'(z), with g' from the output a, for `count` numbers.  Not for softmax."""
-    cdef Py_ssize_t i
-    cdef vector v
     if activation == SIGMOID:
-        for i from 0 <= i < count by LANES:
-            v = load(a + i)
-            store(dz + i, load(da + i) * (v * (splat(1) - v)))
+        derivative_all(da, a, count, SIGMOID, 0, dz)
     elif activation == TANH:
-        for i from 0 <= i < count by LANES:
-            v = load(a + i)
-            store(dz + i, load(da + i) * (splat(1) - v * v))
+        derivative_all(da, a, count, TANH, 0, dz)
     elif activation == RELU:
-        for i from 0 <= i < count by LANES:
-            v = where_positive(load(a + i), splat(1), splat(0))
-            store(dz + i, load(da + i) * v)
+        derivative_all(da, a, count, RELU, 0, dz)
     elif activation == LEAKY_RELU:
-        for i from 0 <= i < count by LANES:
-            v = where_positive(load(a + i), splat(1), splat(slope))
-            store(dz + i, load(da + i) * v)
+        derivative_all(da, a, count, LEAKY_RELU, slope, dz)
     elif dz != da:  # LINEAR
         memcpy(dz, da, count * sizeof(real))
 

@@ -10,9 +10,10 @@ cdef struct Plan:
     Py_ssize_t n_layers
     Py_ssize_t n_in
     Py_ssize_t n_out
-    Py_ssize_t widest
-    Py_ssize_t features           # rows of A and dZ of all layers
-    Py_ssize_t transposed         # and of A transposed, in whole panels
+    Py_ssize_t widest             # of all layers, the input included
+    Py_ssize_t widest_out         # the input not included
+    Py_ssize_t features           # rows of A of all layers
+    Py_ssize_t transposed         # rows of the widest input of a layer, in whole panels
     Py_ssize_t n_parameters
     Py_ssize_t multiplications    # per example, forward and back
     int loss
@@ -30,10 +31,12 @@ cdef struct Job:
     Py_ssize_t window_batches     # packed at a time; 0 where a batch has several blocks
     Py_ssize_t epochs
     double learning_rate
-    real* memory                  # panels of A and dZ of a block
+    real* packed                  # for each thread, what `multiply` asks for
+    real* memory                  # panels of A of a block
+    real* dZ                      # of two layers, which take turns
     real* X_window                # panels of the next batches
     real* Y_window
-    real* transposed              # panels of features of a block, for dW
+    real* transposed              # panels of features of a layer's input, for dW
     real* gradients
     real* whole_epoch             # the parameters when the epoch began
     double* panel_costs
@@ -64,18 +67,28 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
     cdef real* memory = job.memory + thread * 2 * half
     cdef real* x
     cdef real* z
+    cdef Place place
     cdef Py_ssize_t first, count, l
+    cdef bint direct = (
+        job.Y.column_stride == 1 and plan.layers[plan.n_layers - 1].activation != SOFTMAX
+    )
     for first from thread * job.columns <= first < job.X.columns by job.team.size * job.columns:
         count = min(job.columns, job.X.columns - first)
         x, z = memory, memory + half
         pack(job.X, NULL, first, count, count, x, plan.n_in)
         for l in range(plan.n_layers):
             layer = &plan.layers[l]
+            if direct and l == plan.n_layers - 1:
+                place = columns_of(job.Y, first)
+            else:
+                place = panels_at(z, layer.n_out)
             dense_forward_panels(
-                layer, plan.theta + layer.W, plan.theta + layer.b, x, z, panels_of(count)
+                layer, plan.theta + layer.W, plan.theta + layer.b, x, place, 0,
+                panels_of(count), count, packed_of(job, thread),
             )
             x, z = z, x
-        unpack(x, first, count, job.Y)
+        if not direct:
+            unpack(x, first, count, job.Y)
         if thread == 0:
             poll(job, count * job.team.size)
         if job.stop:
@@ -85,56 +98,65 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
 # --- forward and back ---------------------------------------------------------------------
 
 
-cdef void forward_and_back(
-    Job* job, const real* X, const real* Y, Py_ssize_t count, Py_ssize_t first, Py_ssize_t panels,
-    bint back, Py_ssize_t block_panels,
-) noexcept nogil:
-    """From panel `first` on: A and, with `back`, dZ of every layer, and the cost of each panel.
+cdef inline real* packed_of(Job* job, int thread) noexcept nogil:
+    return job.packed + thread * (ROWS_BYTES // sizeof(real))
 
-    `count` examples lie in the panels of this share; what pads them is zero in A and dZ.
-    A is left transposed as well where dW wants it so.
-    """
+
+cdef inline real* dZ_of(Job* job, Py_ssize_t l) noexcept nogil:
+    return job.dZ + l % 2 * job.plan.widest_out * job.columns
+
+
+cdef void forward_panels(
+    Job* job, const real* X, Py_ssize_t count, Py_ssize_t first, Py_ssize_t stop, int thread
+) noexcept nogil:
+    """A of every layer, in panels first ... stop; what pads the last of them is zero."""
     cdef const Plan* plan = job.plan
-    cdef const Layer* layer = NULL
-    cdef const real* A_prev = X + first * plan.n_in * PANEL
-    cdef real* A = NULL
+    cdef const Layer* layer
+    cdef const real* A_prev = X
+    cdef real* A
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
-        A = job.memory + layer.A * job.columns + first * layer.n_out * PANEL
-        if back and not dots_pay(layer.n_out, layer.n_in, block_panels * PANEL):
-            transpose_features(
-                A_prev, layer.n_in, panels,
-                job.transposed + layer.transposed * job.columns + first * PANEL * PANEL,
-                job.columns,
-            )
+        A = job.memory + layer.A * job.columns
         dense_forward_panels(
-            layer, plan.theta + layer.W, plan.theta + layer.b, A_prev, A, panels
+            layer, plan.theta + layer.W, plan.theta + layer.b, A_prev,
+            panels_at(A, layer.n_out), first, stop, count, packed_of(job, thread),
         )
-        if back and l < plan.n_layers - 1:
-            clear_padding(A, layer.n_out, count)
+        if l < plan.n_layers - 1:
+            clear_padding(A, layer.n_out, first, stop, count)
         A_prev = A
-    output_panels(
-        A, Y + first * layer.n_out * PANEL, layer.n_out, count, plan.loss, layer.activation,
-        layer.slope, dZ_of(job, plan.n_layers - 1, first) if back else NULL,
-        job.panel_costs + first,
-    )
-    if not back:
-        return
-    for l in range(plan.n_layers - 1, 0, -1):
-        layer = &plan.layers[l]
+
+
+cdef void backward_layer(
+    Job* job, const real* X, Py_ssize_t count, Py_ssize_t l, real scale, real* sums, int thread
+) noexcept nogil:
+    """From dZ of a layer that of the one below, and sums += scale * gradients.
+
+    All of the first is there before the first weight may change in the second.
+    """
+    cdef const Plan* plan = job.plan
+    cdef const Layer* layer = &plan.layers[l]
+    cdef Py_ssize_t panels = panels_of(count)
+    cdef const real* dZ = dZ_of(job, l)
+    cdef const real* A_prev = X
+    cdef Py_ssize_t first, stop
+    share(panels, thread, job.team.size, &first, &stop)
+    if l > 0:
+        A_prev = job.memory + plan.layers[l - 1].A * job.columns
         backward_panels(
-            plan.theta + layer.W, layer.n_in, layer.n_out, dZ_of(job, l, first),
-            job.memory + plan.layers[l - 1].A * job.columns + first * layer.n_in * PANEL,
-            plan.layers[l - 1].activation, plan.layers[l - 1].slope, dZ_of(job, l - 1, first),
-            panels,
+            plan.theta + layer.W, layer.n_in, layer.n_out, dZ, A_prev,
+            plan.layers[l - 1].activation, plan.layers[l - 1].slope,
+            panels_at(dZ_of(job, l - 1), layer.n_in), first, stop, count, packed_of(job, thread),
         )
-        clear_padding(dZ_of(job, l - 1, first), layer.n_in, count)
-
-
-cdef inline real* dZ_of(Job* job, Py_ssize_t l, Py_ssize_t panel) noexcept nogil:
-    cdef const Layer* layer = &job.plan.layers[l]
-    return job.memory + layer.dZ * job.columns + panel * layer.n_out * PANEL
+        clear_padding(dZ_of(job, l - 1), layer.n_in, first, stop, count)
+    if not dots_pay(layer.n_out, layer.n_in, panels * PANEL):
+        transpose_features(A_prev, layer.n_in, first, stop, job.transposed, job.columns)
+    team_meet(&job.team)
+    add_gradients(
+        dZ, layer.n_out, A_prev, layer.n_in, panels, job.transposed, job.columns, scale,
+        sums + layer.W, sums + layer.b, packed_of(job, thread), thread, job.team.size,
+    )
+    team_meet(&job.team)
 
 
 cdef double run_block(
@@ -142,31 +164,24 @@ cdef double run_block(
 ) noexcept nogil:
     """Return, to thread 0, the loss summed over a block; sums += scale * gradients, unless NULL.
 
-    `sums` may be the parameters themselves: all of dZ is there before the first of them is
-    changed.
+    `sums` may be the parameters themselves.
     """
     cdef const Plan* plan = job.plan
-    cdef const Layer* layer
-    cdef const real* A_prev = X
-    cdef int threads = job.team.size
+    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
     cdef Py_ssize_t first, stop, l
     cdef double cost = 0
-    share(panels_of(count), thread, threads, &first, &stop)
-    if first < stop:
-        forward_and_back(
-            job, X, Y, min(stop * PANEL, count) - first * PANEL, first, stop - first,
-            sums != NULL, panels_of(count),
-        )
-    team_meet(&job.team)
+    share(panels_of(count), thread, job.team.size, &first, &stop)
+    forward_panels(job, X, count, first, stop, thread)
+    output_panels(
+        job.memory + last.A * job.columns, Y, last.n_out, count, first, stop, plan.loss,
+        last.activation, last.slope, dZ_of(job, plan.n_layers - 1) if sums != NULL else NULL,
+        job.panel_costs,
+    )
     if sums != NULL:
-        for l in range(plan.n_layers):
-            layer = &plan.layers[l]
-            add_gradients(
-                dZ_of(job, l, 0), layer.n_out, A_prev, layer.n_in, panels_of(count),
-                job.transposed + layer.transposed * job.columns, job.columns, scale,
-                sums + layer.W, sums + layer.b, thread, threads,
-            )
-            A_prev = job.memory + layer.A * job.columns
+        for l in range(plan.n_layers - 1, -1, -1):
+            backward_layer(job, X, count, l, scale, sums, thread)
+    else:
+        team_meet(&job.team)
     if thread == 0:
         for l in range(panels_of(count)):
             cost += job.panel_costs[l]

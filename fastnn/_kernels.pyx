@@ -55,6 +55,7 @@ cdef extern from "_vector.h" nogil:
     enum:
         SINGLE
         LANES
+        LINE
         PANEL
         TILE_ROWS
     real MAGIC
@@ -116,16 +117,21 @@ LOSS_CODES = {
 cdef enum:
     # Bytes of panels that one pass over the weights works on: half of a 1 MB L2 cache,
     # so that the next panels and the weights find room beside them.
-    CACHE_BYTES = 524288
+    CACHE_BYTES = 2097152
     # The same for the whole of a block, which may lie in the L3 cache where layers are wide.
-    BLOCK_BYTES = 4194304
+    BLOCK_BYTES = 7864320
     # Examples of a block: enough for the sums of dW, no more than the caches hold.
     BLOCK_COLUMNS = 512
     # Bytes of mini-batches that are gathered at a time: a row of X is then read once for many
     # of them.
     WINDOW_BYTES = 5242880
-    # The longest sum whose weights `backward_panels` lays side by side.
-    PACKED_DEPTH = 2048
+    # Of a sum, what is taken at a time: its panel of b fills three quarters of a 32 KB L1 cache.
+    DEPTH = 512
+    # Bytes of rows that are kept side by side in the L2 cache, for at least so many panels,
+    # and more than this many bytes.
+    ROWS_BYTES = 262144
+    PACK_PANELS = 8
+    PACK_BYTES = 16384
     # Multiplications in a call below which starting another thread does not pay.
     THREADS_WORK = 20000000
     # Multiplications between two looks for Ctrl-C: some 20 ms at the slowest.
@@ -136,6 +142,7 @@ include "_vector_math.pxi"
 include "_panels.pxi"
 include "_activations.pxi"
 include "_tile.pxi"
+include "_product.pxi"
 include "_layers.pxi"
 include "_output.pxi"
 include "_engine.pxi"
@@ -215,7 +222,7 @@ def activation_backward(dA, A, int activation, double slope, dZ, db):
             pack(&da, NULL, first, count, count, out, da.rows)
             for p from 0 <= p < panels_of(count) * n * PANEL by n * PANEL:
                 derivative_panel(out + p, panels + p, n, activation, <real>slope, out + p)
-            clear_padding(out, n, count)
+            clear_padding(out, n, 0, panels_of(count), count)
             add_db(out, n, panels_of(count), scale, sums, 0, n)
             unpack(out, first, count, &dz)
     release(panels)
@@ -228,17 +235,24 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
     cdef Layer layer
     layer.n_in, layer.n_out, layer.activation, layer.slope = x.rows, a.rows, activation, <real>slope
     cdef Py_ssize_t columns = block_columns(x.columns, x.rows + a.rows, CACHE_BYTES)
-    cdef real* panels = <real*>allocate((x.rows + a.rows) * columns)
+    cdef real* panels = <real*>allocate((x.rows + a.rows) * columns + ROWS_BYTES // <Py_ssize_t>sizeof(real))
     cdef real* out = panels + x.rows * columns
+    cdef real* packed = out + a.rows * columns
     cdef const real* weights = flat(W)
     cdef const real* biases = flat(b)
+    cdef bint direct = a.column_stride == 1 and activation != SOFTMAX
     cdef Py_ssize_t first, count
     with nogil:
         for first from 0 <= first < x.columns by columns:
             count = min(columns, x.columns - first)
             pack(&x, NULL, first, count, count, panels, x.rows)
-            dense_forward_panels(&layer, weights, biases, panels, out, panels_of(count))
-            unpack(out, first, count, &a)
+            dense_forward_panels(
+                &layer, weights, biases, panels,
+                columns_of(&a, first) if direct else panels_at(out, a.rows),
+                0, panels_of(count), count, packed,
+            )
+            if not direct:
+                unpack(out, first, count, &a)
     release(panels)
 
 
@@ -258,15 +272,17 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
     cdef Py_ssize_t n_out = dz.rows
     cdef Py_ssize_t padded = panels_of(n_in) * PANEL
     cdef Py_ssize_t columns = block_columns(x.columns, 2 * n_in + n_out + padded, BLOCK_BYTES)
-    cdef real* A = <real*>allocate((2 * n_in + n_out + padded) * columns)
+    cdef real* A = <real*>allocate((2 * n_in + n_out + padded) * columns + ROWS_BYTES // <Py_ssize_t>sizeof(real))
     cdef real* dA = A + n_in * columns
     cdef real* delta = dA + n_in * columns
     cdef real* features = delta + n_out * columns
+    cdef real* packed = features + padded * columns
     cdef const real* weights = flat(W)
     cdef real* weight_sums = flat(dW)
     cdef real* bias_sums = flat(db)
     cdef real scale = <real>1 / <real>max(x.columns, 1)
     cdef Py_ssize_t first, count, panels
+    cdef bint direct
     with nogil:
         memset(weight_sums, 0, n_in * n_out * sizeof(real))
         memset(bias_sums, 0, n_out * sizeof(real))
@@ -276,14 +292,20 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
             pack(&x, NULL, first, count, count, A, x.rows)
             pack(&dz, NULL, first, count, count, delta, dz.rows)
             if not dots_pay(n_out, n_in, panels * PANEL):
-                transpose_features(A, n_in, panels, features, columns)
+                transpose_features(A, n_in, 0, panels, features, columns)
             add_gradients(
                 delta, n_out, A, n_in, panels, features, columns, scale, weight_sums, bias_sums,
-                0, 1,
+                packed, 0, 1,
             )
             if has_dx:
-                backward_panels(weights, n_in, n_out, delta, NULL, LINEAR, 0, dA, panels)
-                unpack(dA, first, count, &dx)
+                direct = dx.column_stride == 1
+                backward_panels(
+                    weights, n_in, n_out, delta, NULL, LINEAR, 0,
+                    columns_of(&dx, first) if direct else panels_at(dA, n_in), 0, panels, count,
+                    packed,
+                )
+                if not direct:
+                    unpack(dA, first, count, &dx)
     release(A)
 
 
@@ -313,8 +335,8 @@ def output_cost(A, Y, int loss, int activation, double slope, dZ):
             pack(&a, NULL, first, count, count, outputs, a.rows)
             pack(&y, NULL, first, count, count, targets, y.rows)
             output_panels(
-                outputs, targets, a.rows, count, loss, activation, <real>slope,
-                delta if has_dz else NULL, costs,
+                outputs, targets, a.rows, count, 0, panels_of(count), loss, activation,
+                <real>slope, delta if has_dz else NULL, costs,
             )
             for p in range(panels_of(count)):
                 total += costs[p]
@@ -470,10 +492,10 @@ cdef class Network:
             layer = &plan.layers[l]
             layer.n_in, layer.n_out = self.layer_sizes[l], self.layer_sizes[l + 1]
             layer.activation, layer.slope = activations[l], slopes[l]
-            layer.A, layer.dZ = plan.features, plan.features + layer.n_out
-            plan.features += 2 * layer.n_out
-            layer.transposed = plan.transposed
-            plan.transposed += panels_of(layer.n_in) * PANEL
+            layer.A = plan.features
+            plan.features += layer.n_out
+            plan.widest_out = max(plan.widest_out, layer.n_out)
+            plan.transposed = max(plan.transposed, panels_of(layer.n_in) * PANEL)
             layer.W = plan.n_parameters
             layer.b = layer.W + layer.n_in * layer.n_out
             plan.n_parameters = layer.b + layer.n_out
@@ -539,7 +561,8 @@ cdef class Network:
         cdef Py_ssize_t blocks = (X.columns + job.columns - 1) // job.columns
         cdef Py_ssize_t work = X.columns * self.plan.multiplications // 3
         threads = useful_threads(<int>min(<Py_ssize_t>threads, blocks), work, work)
-        job.memory = self.borrow(threads * 2 * self.plan.widest * job.columns)
+        job.memory = self.borrow(threads * (2 * self.plan.widest * job.columns + ROWS_BYTES // <Py_ssize_t>sizeof(real)))
+        job.packed = job.memory + threads * 2 * self.plan.widest * job.columns
         run_team(&job, forward_job, threads)
         self.give_back(job.memory)
         if job.stop:
@@ -581,8 +604,9 @@ cdef class Network:
     cdef int prepare(self, Job* job, Py_ssize_t batch, Py_ssize_t whole, int threads) except -1:
         """Fill in the sizes, borrow the memory, and return how many threads to use.
 
-        Behind the panels of a block: its features transposed, the window, the costs of the
-        panels, the gradients, and the last whole epoch.
+        Behind the panels of a block: dZ of two layers, the features of one transposed, the
+        window, the costs of the panels, the gradients, the last whole epoch, and what each
+        thread packs.
         """
         cdef const Plan* plan = &self.plan
         cdef Py_ssize_t m = job.X.columns
@@ -590,7 +614,7 @@ cdef class Network:
         job.plan = plan
         job.batch_size = batch
         job.columns = block_columns(
-            batch, plan.features + plan.transposed + data, BLOCK_BYTES
+            batch, plan.features + 2 * plan.widest_out + plan.transposed + data, BLOCK_BYTES
         )
         threads = useful_threads(
             threads, min(job.columns, batch) * plan.multiplications, whole * plan.multiplications
@@ -600,15 +624,18 @@ cdef class Network:
             job.window_batches = max(1, min(job.window_batches, (m + batch - 1) // batch))
         cdef Py_ssize_t window = job.columns * max(1, job.window_batches)
         job.memory = self.borrow(
-            (plan.features + plan.transposed) * job.columns + data * window
-            + 2 * panels_of(job.columns) + 2 * plan.n_parameters
+            (plan.features + 2 * plan.widest_out + plan.transposed) * job.columns
+            + data * window + 2 * panels_of(job.columns) + 2 * plan.n_parameters
+            + threads * ROWS_BYTES // <Py_ssize_t>sizeof(real)
         )
-        job.transposed = job.memory + plan.features * job.columns
+        job.dZ = job.memory + plan.features * job.columns
+        job.transposed = job.dZ + 2 * plan.widest_out * job.columns
         job.X_window = job.transposed + plan.transposed * job.columns
         job.Y_window = job.X_window + plan.n_in * window
         job.panel_costs = <double*>(job.Y_window + plan.n_out * window)
         job.gradients = <real*>(job.panel_costs + panels_of(job.columns))
         job.whole_epoch = job.gradients + plan.n_parameters
+        job.packed = job.whole_epoch + plan.n_parameters
         return threads
 
     def cost_and_gradients(self, X, Y, gradients, int threads=1):

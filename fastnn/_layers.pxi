@@ -8,90 +8,80 @@ cdef struct Layer:
     real slope
     Py_ssize_t W          # where W and b start in the flat vector
     Py_ssize_t b
-    Py_ssize_t A          # features before A[l] and before dZ[l] in the working memory:
-    Py_ssize_t dZ         # times its columns, where their panels start
-    Py_ssize_t transposed # the same for the transposed A[l-1]
+    Py_ssize_t A          # features before A[l] in the working memory: times its columns,
+                          # where its panels start
 
 
-cdef inline Py_ssize_t panels_in_cache(Py_ssize_t n) noexcept nogil:
-    """Panels of n features that one pass over the weights may work on."""
-    return max(1, CACHE_BYTES // (<Py_ssize_t>sizeof(real) * PANEL * max(n, 1)))
+cdef struct Place:
+    # Where the panels of a product go: one panel after the other, or an array's columns.
+    real* data
+    Py_ssize_t row_stride
+    Py_ssize_t panel_stride
+    bint padded              # up to whole panels
+
+
+cdef inline Place panels_at(real* data, Py_ssize_t n) noexcept nogil:
+    cdef Place place
+    place.data, place.row_stride, place.panel_stride, place.padded = data, PANEL, n * PANEL, True
+    return place
+
+
+cdef inline Place columns_of(const Matrix* A, Py_ssize_t first) noexcept nogil:
+    """Columns of A from `first` on, where its rows are contiguous."""
+    cdef Place place
+    place.data, place.row_stride = A.data + first, A.row_stride
+    place.panel_stride, place.padded = PANEL, False
+    return place
+
+
+cdef inline void set_place(Product* p, const Place* place) noexcept nogil:
+    p.tiles.c, p.tiles.c_stride, p.tiles.padded = place.data, place.row_stride, place.padded
+    p.c_panel = place.panel_stride
 
 
 cdef void dense_forward_panels(
-    const Layer* layer, const real* W, const real* b, const real* A_prev, real* A,
-    Py_ssize_t panels,
+    const Layer* layer, const real* W, const real* b, const real* A_prev, Place A,
+    Py_ssize_t first, Py_ssize_t stop, Py_ssize_t count, real* packed,
 ) noexcept nogil:
-    """A = g(W A_prev + b), the activation applied to each tile while it is in the L1 cache."""
-    cdef Py_ssize_t n_in = layer.n_in
-    cdef Py_ssize_t n_out = layer.n_out
-    cdef Py_ssize_t group = panels_in_cache(n_in)
-    cdef Py_ssize_t even, longer, first, p, row, rows
-    cdef int activation = LINEAR if layer.activation == SOFTMAX else layer.activation
-    cdef real* c
-    cdef Operand a
-    a.row_stride, a.depth_stride, a.depth, a.segments, a.segment_stride = n_in, 1, n_in, 1, 0
-    even_rows(n_out, &even, &longer)
-    for first from 0 <= first < panels by group:
-        row = 0
-        while row < n_out:
-            rows = even + (row < longer)
-            a.data = W + row * n_in
-            for p in range(first, min(first + group, panels)):
-                c = A + (p * n_out + row) * PANEL
-                tile(<int>rows, &a, A_prev + p * n_in * PANEL, b + row, c, PANEL, False, 0)
-                activate_run(c, rows * PANEL, activation, layer.slope, c)
-            row += rows
+    """A = g(W A_prev + b), panels first ... stop of those that hold `count` examples.
+
+    The A of softmax must be in panels.
+    """
+    cdef Product p
+    cdef Py_ssize_t panel
+    memset(&p, 0, sizeof(p))
+    p.tiles.a = rows_of(W, layer.n_in, layer.n_in, 1)
+    p.tiles.initial = b
+    p.tiles.b, p.b_panel = A_prev, layer.n_in * PANEL
+    set_place(&p, &A)
+    p.tiles.at_store = LINEAR if layer.activation == SOFTMAX else layer.activation
+    p.tiles.factor = layer.slope
+    p.rows, p.lanes, p.packed = layer.n_out, count, packed
+    multiply(&p, 0, tiles_of(p.rows), first, stop)
     if layer.activation == SOFTMAX:
-        for p in range(panels):
-            activate_panel(A + p * n_out * PANEL, n_out, SOFTMAX, 0)
-
-
-cdef void pack_rows(
-    const real* W, Py_ssize_t n_in, Py_ssize_t n_out, Py_ssize_t rows, real* packed
-) noexcept nogil:
-    """`rows` columns of W side by side: where n_in is a power of two, W[k, row] for all k
-    would share a few lines of the cache."""
-    cdef Py_ssize_t k, i
-    for k in range(n_out):
-        if rows == 6:
-            memcpy(packed, W, 6 * sizeof(real))
-        else:
-            for i in range(rows):
-                packed[i] = W[i]
-        W += n_in
-        packed += rows
+        for panel in range(first, stop):
+            activate_panel(A.data + panel * p.c_panel, layer.n_out, SOFTMAX, 0)
 
 
 cdef void backward_panels(
     const real* W, Py_ssize_t n_in, Py_ssize_t n_out, const real* dZ, const real* A_prev,
-    int activation, real slope, real* dZ_prev, Py_ssize_t panels,
+    int activation, real slope, Place dZ_prev, Py_ssize_t first, Py_ssize_t stop,
+    Py_ssize_t count, real* packed,
 ) noexcept nogil:
-    """dZ_prev = (W^T dZ) * g'(Z_prev), with g' from A_prev, one tile at a time."""
-    cdef Py_ssize_t group = panels_in_cache(n_out)
-    cdef Py_ssize_t even, longer, first, p, row, rows
-    cdef real packed[TILE_ROWS * PACKED_DEPTH]
-    cdef bint pack_W = n_in >= 128 and panels >= 4 and n_out <= PACKED_DEPTH
-    cdef real* c
-    cdef Operand a
-    a.row_stride, a.depth_stride, a.depth, a.segments, a.segment_stride = 1, n_in, n_out, 1, 0
-    even_rows(n_in, &even, &longer)
-    for first from 0 <= first < panels by group:
-        row = 0
-        while row < n_in:
-            rows = even + (row < longer)
-            a.data = W + row
-            if pack_W:
-                pack_rows(W + row, n_in, n_out, rows, packed)
-                a.data, a.depth_stride = packed, rows
-            for p in range(first, min(first + group, panels)):
-                c = dZ_prev + (p * n_in + row) * PANEL
-                tile(<int>rows, &a, dZ + p * n_out * PANEL, NULL, c, PANEL, False, 0)
-                derivative_run(
-                    c, A_prev + (p * n_in + row) * PANEL if A_prev != NULL else c,
-                    rows * PANEL, activation, slope, c,
-                )
-            row += rows
+    """dZ_prev = (W^T dZ) * g'(Z_prev), with g' from A_prev, in the same panels.
+
+    dZ_prev must be in panels as well, unless g is linear.
+    """
+    cdef Product p
+    memset(&p, 0, sizeof(p))
+    p.tiles.a = rows_of(W, 1, n_out, n_in)
+    p.tiles.b, p.b_panel = dZ, n_out * PANEL
+    set_place(&p, &dZ_prev)
+    p.tiles.A = A_prev
+    p.tiles.at_store = LINEAR if activation == LINEAR else DERIVATIVE + activation
+    p.tiles.factor = slope
+    p.rows, p.lanes, p.packed = n_in, count, packed
+    multiply(&p, 0, tiles_of(p.rows), first, stop)
 
 
 cdef bint dots_pay(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t examples) noexcept nogil:
@@ -109,9 +99,10 @@ cdef bint dots_pay(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t examples) noexc
 
 
 cdef void transpose_features(
-    const real* A, Py_ssize_t n, Py_ssize_t panels, real* features, Py_ssize_t columns
+    const real* A, Py_ssize_t n, Py_ssize_t first, Py_ssize_t stop, real* features,
+    Py_ssize_t columns,
 ) noexcept nogil:
-    """features[f][example][j] = A[f PANEL + j, example]: panels of features, `columns` long.
+    """features[f][example][j] = A[f PANEL + j, example], for panels first ... stop of A.
 
     Features past the last are whatever is at hand: their sums are never stored.
     """
@@ -119,8 +110,8 @@ cdef void transpose_features(
     cdef Py_ssize_t start, p, j, e
     cdef real* out
     for start from 0 <= start < n by PANEL:
-        out = features + start * columns
-        for p in range(panels):
+        out = features + start * columns + first * PANEL * PANEL
+        for p in range(first, stop):
             for j in range(PANEL):
                 rows[j] = A + (p * n + min(start + j, n - 1)) * PANEL
             for e from 0 <= e < PANEL by LANES:
@@ -131,43 +122,21 @@ cdef void transpose_features(
 
 cdef void add_dW(
     const real* dZ, Py_ssize_t n_out, const real* features, Py_ssize_t n_in, Py_ssize_t panels,
-    Py_ssize_t columns, real scale, real* dW, Py_ssize_t first, Py_ssize_t stop,
+    Py_ssize_t columns, real scale, real* dW, Py_ssize_t first, Py_ssize_t stop, real* packed,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T, tiles of rows first ... stop, A_prev as panels of features.
 
     The lanes are features, the sum runs over the examples.
     """
-    cdef real c[TILE_ROWS * PANEL]
-    cdef real packed[TILE_ROWS * BLOCK_COLUMNS]
-    cdef Py_ssize_t even, longer, start, row, rows, last, i, j, p
-    cdef bint pack_dZ = n_in >= 128
-    cdef Operand a
-    a.row_stride, a.depth_stride, a.depth = PANEL, 1, PANEL
-    a.segments, a.segment_stride = panels, n_out * PANEL
-    even_rows(n_out, &even, &longer)
-    row, last = tile_start(first, n_out), tile_start(stop, n_out)
-    while row < last:
-        rows = even + (row < longer)
-        a.data = dZ + row * PANEL
-        if pack_dZ:  # side by side, for the same reason as in `pack_rows`
-            for p in range(panels):
-                memcpy(
-                    packed + p * rows * PANEL, a.data + p * n_out * PANEL,
-                    rows * PANEL * sizeof(real),
-                )
-            a.data, a.segment_stride = packed, rows * PANEL
-        for start from 0 <= start < n_in by PANEL:
-            if start + PANEL <= n_in:
-                tile(
-                    <int>rows, &a, features + start * columns, NULL,
-                    dW + row * n_in + start, n_in, True, scale,
-                )
-            else:
-                tile(<int>rows, &a, features + start * columns, NULL, c, PANEL, False, 0)
-                for i in range(rows):
-                    for j in range(n_in - start):
-                        dW[(row + i) * n_in + start + j] += scale * c[i * PANEL + j]
-        row += rows
+    cdef Product p
+    memset(&p, 0, sizeof(p))
+    p.tiles.a = rows_of(dZ, PANEL, PANEL, 1)
+    p.tiles.a.segments, p.tiles.a.segment_stride = panels, n_out * PANEL
+    p.tiles.b, p.b_panel = features, columns * PANEL
+    p.tiles.c, p.tiles.c_stride, p.c_panel, p.tiles.padded = dW, n_in, PANEL, False
+    p.tiles.at_store, p.tiles.factor = ADD, scale
+    p.rows, p.lanes, p.packed = n_out, n_in, packed
+    multiply(&p, first, stop, 0, panels_of(n_in))
 
 
 cdef void add_dW_by_dots(
@@ -190,16 +159,27 @@ cdef void add_db(
     const real* dZ, Py_ssize_t n, Py_ssize_t panels, real scale, real* db,
     Py_ssize_t first, Py_ssize_t stop,
 ) noexcept nogil:
-    """db += scale sum(dZ), rows first ... stop."""
-    cdef Py_ssize_t i, p
-    cdef vector total
+    """db += scale sum(dZ), rows first ... stop: both multiples of 4, or the end."""
+    cdef Py_ssize_t i, p, j
+    cdef vector total[4]
+    cdef real sums[4]
     cdef const real* row
-    for i in range(first, stop):
-        total = splat(0)
+    cdef Py_ssize_t rows = 4
+    for i from first <= i < stop by 4:
+        rows = min(<Py_ssize_t>4, stop - i)
+        for j in range(4):
+            total[j] = splat(0)
         for p in range(panels):
             row = dZ + (p * n + i) * PANEL
-            total = total + (load(row) + load(row + LANES))
-        db[i] += scale * sum_lanes(total)
+            if rows == 4:
+                for j in range(4):
+                    total[j] = total[j] + (load(row + j * PANEL) + load(row + j * PANEL + LANES))
+            else:
+                for j in range(rows):
+                    total[j] = total[j] + (load(row + j * PANEL) + load(row + j * PANEL + LANES))
+        sum_lanes_of_4(total, sums)
+        for j in range(rows):
+            db[i + j] += scale * sums[j]
 
 
 cdef inline void share(
@@ -212,7 +192,7 @@ cdef inline void share(
 
 cdef void add_gradients(
     const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t panels,
-    const real* features, Py_ssize_t columns, real scale, real* dW, real* db,
+    const real* features, Py_ssize_t columns, real scale, real* dW, real* db, real* packed,
     int thread, int threads,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T and db += scale sum(dZ): the share of one thread.
@@ -228,9 +208,11 @@ cdef void add_gradients(
         )
     else:
         share(tiles_of(n_out), thread, threads, &first, &stop)
-        add_dW(dZ, n_out, features, n_in, panels, columns, scale, dW, first, stop)
-    share(n_out, thread, threads, &first, &stop)
-    add_db(dZ, n_out, panels, scale, db, first, stop)
+        add_dW(
+            dZ, n_out, features, n_in, panels, columns, scale, dW, first, stop, packed
+        )
+    share((n_out + 3) // 4, thread, threads, &first, &stop)
+    add_db(dZ, n_out, panels, scale, db, first * 4, min(stop * 4, n_out))
 
 
 # --- one example --------------------------------------------------------------------------

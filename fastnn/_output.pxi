@@ -40,23 +40,24 @@ cdef bint is_paired(int loss, int activation) noexcept nogil:
 
 
 cdef void output_panels(
-    const real* A, const real* Y, Py_ssize_t n, Py_ssize_t count, int loss, int activation,
-    real slope, real* dZ, double* costs,
+    const real* A, const real* Y, Py_ssize_t n, Py_ssize_t count, Py_ssize_t first,
+    Py_ssize_t stop, int loss, int activation, real slope, real* dZ, double* costs,
 ) noexcept nogil:
-    """The loss summed over each panel, and dZ (unless NULL) with its padding zero."""
+    """The loss summed over each panel, and dZ (unless NULL) with its padding zero, for panels
+    first ... stop of those that hold `count` examples."""
     cdef Py_ssize_t p, i
-    cdef Py_ssize_t panels = panels_of(count)
-    for p in range(panels):
+    cdef Py_ssize_t size = n * PANEL
+    for p in range(first, stop):
         costs[p] = cost_of_panel(
-            A + p * n * PANEL, Y + p * n * PANEL, n, loss, min(count - p * PANEL, <Py_ssize_t>PANEL)
+            A + p * size, Y + p * size, n, loss, min(count - p * PANEL, <Py_ssize_t>PANEL)
         )
     if dZ == NULL:
         return
-    for i from 0 <= i < panels * n * PANEL by LANES:
+    for i from first * size <= i < stop * size by LANES:
         store(dZ + i, load(A + i) - load(Y + i))
     if not is_paired(loss, activation):
-        for p in range(panels):
+        for p in range(first, stop):
             derivative_panel(
-                dZ + p * n * PANEL, A + p * n * PANEL, n, activation, slope, dZ + p * n * PANEL
+                dZ + p * size, A + p * size, n, activation, slope, dZ + p * size
             )
-    clear_padding(dZ, n, count)
+    clear_padding(dZ, n, first, stop, count)

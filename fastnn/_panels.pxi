@@ -55,62 +55,87 @@ cdef void pack(
 
     Every batch of `batch_size` columns starts on a panel of its own.
     """
-    cdef Py_ssize_t batch, p, width, k
+    cdef Py_ssize_t batch, p, width, group, k
     cdef const real* row
-    if X.column_stride == 1:
+    if X.column_stride == 1 and order != NULL:
         for k in range(X.rows):
             row = X.data + k * X.row_stride
-            pack_row(
-                row, row + X.row_stride if k + 1 < X.rows else row, X.columns, order, first, count,
-                batch_size, panels + k * PANEL, n * PANEL,
+            gather_row(
+                row, row + X.row_stride if k + 1 < X.rows else row, X.columns, order + first,
+                count, batch_size, panels + k * PANEL, n * PANEL,
             )
         return
     for batch from 0 <= batch < count by batch_size:
         width = min(batch_size, count - batch)
-        for p in range(panels_of(width)):
+        p = 0
+        if X.column_stride == 1:
+            while (p + 1) * PANEL <= width:
+                group = min(<Py_ssize_t>GROUP, width // PANEL - p)
+                pack_group(X, first + batch + p * PANEL, group, panels + p * n * PANEL, n * PANEL)
+                p += group
+        for p in range(p, panels_of(width)):
             pack_panel(
                 X, order, first + batch + p * PANEL, min(width - p * PANEL, <Py_ssize_t>PANEL),
-                panels,
+                panels + p * n * PANEL,
             )
-            panels += n * PANEL
+        panels += panels_of(width) * n * PANEL
 
 
-cdef inline void pack_row(
-    const real* row, const real* next_row, Py_ssize_t columns, const uint32_t* order,
-    Py_ssize_t first, Py_ssize_t count, Py_ssize_t batch_size, real* panel, Py_ssize_t panel_size,
+cdef enum:
+    # Panels that are packed side by side: rows are read 256 bytes at a time, from memory
+    # AHEAD rows early, and no more places are written at once than the cache can keep.
+    GROUP = 4
+    AHEAD = 8
+
+
+cdef void pack_group(
+    const Matrix* X, Py_ssize_t first, Py_ssize_t group, real* panels, Py_ssize_t panel_size
 ) noexcept nogil:
-    """One feature of every example, from a contiguous row to its place in the panels.
+    """Up to GROUP whole panels of columns, where each row of X is contiguous."""
+    cdef Py_ssize_t k, p
+    cdef const real* row = X.data + first
+    for k in range(X.rows):
+        for p in range(group):
+            if k + AHEAD < X.rows:
+                prefetch(row + AHEAD * X.row_stride + p * PANEL)
+            store(panels + p * panel_size, load(row + p * PANEL))
+            store(panels + p * panel_size + LANES, load(row + p * PANEL + LANES))
+        row += X.row_stride
+        panels += PANEL
 
-    Gathered columns come in no order that the machine could foresee: the next row is
-    brought into the cache meanwhile, piece by piece.
+
+cdef inline void gather_row(
+    const real* row, const real* next_row, Py_ssize_t columns, const uint32_t* order,
+    Py_ssize_t count, Py_ssize_t batch_size, real* panel, Py_ssize_t panel_size,
+) noexcept nogil:
+    """One feature of every chosen example, from a contiguous row to its place in the panels.
+
+    The columns come in no order that the machine could foresee: the next row is brought
+    into the cache meanwhile, piece by piece.
     """
     cdef Py_ssize_t batch, i, stop, lane
     cdef Py_ssize_t ahead = 0
     cdef Py_ssize_t line = 64 // sizeof(real)
     cdef Py_ssize_t share = (columns * PANEL + count - 1) // count  # of a row, for each panel
     for batch from 0 <= batch < count by batch_size:
-        i = first + batch
-        stop = i + min(batch_size, count - batch)
+        i = batch
+        stop = min(batch + batch_size, count)
         while i + PANEL <= stop:
-            if order == NULL:
-                store(panel, load(row + i))
-                store(panel + LANES, load(row + i + LANES))
+            store(panel, gather(row, order + i))
+            store(panel + LANES, gather(row, order + i + LANES))
+            if share <= PANEL * line:
+                lane = ahead + share
+                while ahead < lane:
+                    prefetch(next_row + ahead)
+                    ahead += line
             else:
-                store(panel, gather(row, order + i))
-                store(panel + LANES, gather(row, order + i + LANES))
-                if share <= PANEL * line:
-                    lane = ahead + share
-                    while ahead < lane:
-                        prefetch(next_row + ahead)
-                        ahead += line
-                else:
-                    for lane in range(PANEL):
-                        prefetch(next_row + order[i + lane])
+                for lane in range(PANEL):
+                    prefetch(next_row + order[i + lane])
             panel += panel_size
             i += PANEL
         if i < stop:
             for lane in range(stop - i):
-                panel[lane] = row[order[i + lane] if order != NULL else i + lane]
+                panel[lane] = row[order[i + lane]]
             for lane in range(stop - i, PANEL):
                 panel[lane] = 0
             panel += panel_size
@@ -143,28 +168,34 @@ cdef void unpack(
     const real* panels, Py_ssize_t first, Py_ssize_t count, const Matrix* X
 ) noexcept nogil:
     """Panels to columns first ... first + count of X."""
-    cdef Py_ssize_t p, k, lane, width
+    cdef Py_ssize_t group, p, k, lane, width, stop
+    cdef Py_ssize_t size = X.rows * PANEL
     cdef const real* panel
     cdef real* row
-    for p in range(panels_of(count)):
-        panel = panels + p * X.rows * PANEL
-        width = min(count - p * PANEL, <Py_ssize_t>PANEL)
+    for group from 0 <= group < panels_of(count) by GROUP:
+        stop = min(group + GROUP, panels_of(count))
         for k in range(X.rows):
-            row = X.data + k * X.row_stride + (first + p * PANEL) * X.column_stride
-            if X.column_stride == 1 and width == PANEL:
-                store(row, load(panel + k * PANEL))
-                store(row + LANES, load(panel + k * PANEL + LANES))
-            else:
-                for lane in range(width):
-                    row[lane * X.column_stride] = panel[k * PANEL + lane]
+            for p in range(group, stop):
+                panel = panels + p * size + k * PANEL
+                row = X.data + k * X.row_stride + (first + p * PANEL) * X.column_stride
+                width = min(count - p * PANEL, <Py_ssize_t>PANEL)
+                if X.column_stride == 1 and width == PANEL:
+                    store(row, load(panel))
+                    store(row + LANES, load(panel + LANES))
+                else:
+                    for lane in range(width):
+                        row[lane * X.column_stride] = panel[lane]
 
 
-cdef void clear_padding(real* panels, Py_ssize_t n, Py_ssize_t count) noexcept nogil:
-    """Zero the columns behind the `count` true ones, so that they add nothing to a sum."""
+cdef void clear_padding(
+    real* panels, Py_ssize_t n, Py_ssize_t first, Py_ssize_t stop, Py_ssize_t count
+) noexcept nogil:
+    """Zero the columns behind the `count` true ones, so that they add nothing to a sum, if
+    they are in panels first ... stop."""
     cdef Py_ssize_t k, lane
-    if count % PANEL == 0:
+    cdef Py_ssize_t last = count // PANEL
+    if count % PANEL == 0 or not first <= last < stop:
         return
-    cdef real* panel = panels + count // PANEL * n * PANEL
-    for k in range(n):
+    for k in range(last * n, (last + 1) * n):
         for lane in range(count % PANEL, PANEL):
-            panel[k * PANEL + lane] = 0
+            panels[k * PANEL + lane] = 0

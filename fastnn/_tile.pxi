@@ -1,111 +1,214 @@
 # The register tile: one piece of code for the three products of a dense layer.
 #
-# `tile_rows` and `dot_tile_rows` are inlined wherever they are called (see _vector.h), with
-# constant `rows`, `columns` and `parts`: their loops are unrolled and `left`, `right` and
-# `total` live in registers.
+# The functions `..._rows` are inlined wherever they are called (see _vector.h), with constant
+# `rows`, `parts`, `registers` and `at_store`: their loops are unrolled, and the sums live in
+# registers.
 
 
 cdef struct Operand:
     # a[row, k] = data[row * row_stride + k * depth_stride], k in segments of `depth`.
     const real* data
     Py_ssize_t row_stride
-    Py_ssize_t depth_stride
+    Py_ssize_t tile_stride   # from tile to tile, for each row: row_stride, unless packed
+    Py_ssize_t depth_stride  # or -1: the tile's number of rows
     Py_ssize_t depth
     Py_ssize_t segments
     Py_ssize_t segment_stride
 
 
-cdef inline void tile_rows "fastnn_tile_rows"(
-    int rows, int parts, const void* operand, const real* b, const real* initial,
-    real* c, Py_ssize_t c_stride, bint add, real scale,
-) noexcept nogil:
-    """c[row, column] = initial[row] + sum over k of a[row, k] b[k, column].
+cdef enum:
+    # What becomes of a sum at the store, beside an activation's code: c += factor * sum, or,
+    # for DERIVATIVE + an activation's code, sum * g'.
+    ADD = 8
+    DERIVATIVE = 16
 
-    With `add` the sum is scaled and added to c.  A multiply-add takes four cycles and two
-    start in each: where there are few rows, `parts` sums for interleaved k keep them busy.
+
+cdef struct Tiles:
+    # Tiles one below the other: c[row, lane] = sum over k of a[row, k] b[k, lane].
+    Operand a
+    const real* b            # a panel
+    const real* initial      # what the sum of each row starts from; NULL: zero
+    bint resume              # c holds the sum over the k before these
+    bint c_is_far            # not in the L1 cache: bring it there while the sums are made
+    real* c
+    Py_ssize_t c_stride      # from row to row
+    bint padded              # c has room for all lanes of the panel
+    Py_ssize_t lanes         # of the panel, that count: 1 ... PANEL
+    int at_store
+    real factor              # of ADD; the slope of leaky_relu
+    const real* A            # for DERIVATIVE: the output of g, placed as c is, PANEL apart
+
+
+cdef inline void finish_rows "fastnn_finish_rows"(
+    int rows, int registers, int at_store, vector* left, vector* right, real* c,
+    Py_ssize_t c_stride, const real* A, real factor,
+) noexcept nogil:
+    """The sums of a tile to c, in the way of `at_store`."""
+    cdef int i
+    for i in range(rows):
+        if at_store == ADD:
+            left[i] = load(c + i * c_stride) + splat(factor) * left[i]
+            if registers == 2:
+                right[i] = load(c + i * c_stride + LANES) + splat(factor) * right[i]
+        elif at_store >= DERIVATIVE:
+            left[i] = times_derivative(left[i], load(A + i * PANEL), at_store - DERIVATIVE, factor)
+            if registers == 2:
+                right[i] = times_derivative(
+                    right[i], load(A + i * PANEL + LANES), at_store - DERIVATIVE, factor
+                )
+        else:
+            left[i] = activated(left[i], at_store, factor)
+            if registers == 2:
+                right[i] = activated(right[i], at_store, factor)
+        store(c + i * c_stride, left[i])
+        if registers == 2:
+            store(c + i * c_stride + LANES, right[i])
+
+
+cdef void activate_rows(real* c, Py_ssize_t rows, Py_ssize_t c_stride, int activation) noexcept nogil:
+    """c = g(c) for `rows` rows of a panel."""
+    cdef Py_ssize_t i
+    if c_stride == PANEL:
+        activate_run(c, rows * PANEL, activation, 0, c)
+    else:
+        for i in range(rows):
+            activate_run(c + i * c_stride, PANEL, activation, 0, c + i * c_stride)
+
+
+cdef inline void tile_rows "fastnn_tile_rows"(
+    int rows, int parts, int registers, const void* column, Py_ssize_t first, Py_ssize_t count
+) noexcept nogil:
+    """`count` tiles of `rows` rows each, from row `first` on.
+
+    A multiply-add takes four cycles and two start in each: where a tile has few sums, `parts`
+    of them for interleaved k keep both busy.
     """
-    cdef const Operand* a = <const Operand*>operand
-    cdef vector left[8]
-    cdef vector right[8]
+    cdef const Tiles* t = <const Tiles*>column
+    cdef vector left[12]
+    cdef vector right[12]
     cdef vector b_left, b_right, weight
     cdef const real* a_k
-    cdef Py_ssize_t k, segment
+    cdef const real* b
+    cdef const real* a = t.a.data + first * t.a.tile_stride
+    cdef Py_ssize_t depth_stride = t.a.depth_stride if t.a.depth_stride >= 0 else rows
+    cdef real* c = t.c + first * t.c_stride
+    cdef Py_ssize_t row = first
+    cdef Py_ssize_t k, segment, tile
     cdef int i, part
-    for i in range(rows * parts):
-        left[i] = splat(initial[i]) if initial != NULL and i < rows else splat(0)
-        right[i] = left[i]
-    for segment in range(a.segments):
-        a_k = a.data + segment * a.segment_stride
-        k = a.depth
-        while k >= parts:
-            for part in range(parts):
-                b_left = load(b + part * PANEL)
-                b_right = load(b + part * PANEL + LANES)
-                for i in range(rows):
-                    weight = splat(a_k[i * a.row_stride + part * a.depth_stride])
-                    left[part * rows + i] = left[part * rows + i] + weight * b_left
-                    right[part * rows + i] = right[part * rows + i] + weight * b_right
-            a_k += parts * a.depth_stride
-            b += parts * PANEL
-            k -= parts
-        while parts > 1 and k > 0:
+    for tile in range(count):
+        b = t.b
+        if t.c_is_far:
             for i in range(rows):
-                left[i] = left[i] + splat(a_k[i * a.row_stride]) * load(b)
-                right[i] = right[i] + splat(a_k[i * a.row_stride]) * load(b + LANES)
-            a_k += a.depth_stride
-            b += PANEL
-            k -= 1
-    for i in range(rows, rows * parts):
-        left[i % rows] = left[i % rows] + left[i]
-        right[i % rows] = right[i % rows] + right[i]
-    for i in range(rows):
-        if add:
-            left[i] = load(c) + splat(scale) * left[i]
-            right[i] = load(c + LANES) + splat(scale) * right[i]
-        store(c, left[i])
-        store(c + LANES, right[i])
-        c += c_stride
+                prefetch(c + i * t.c_stride)
+                prefetch(c + i * t.c_stride + PANEL - 1)
+        for i in range(rows * parts):
+            left[i] = splat(0)
+            if i < rows and t.initial != NULL:
+                left[i] = splat(t.initial[row + i])
+            right[i] = left[i]
+        for segment in range(t.a.segments):
+            a_k = a + segment * t.a.segment_stride
+            k = t.a.depth
+            while k >= parts:
+                for part in range(parts):
+                    b_left = load(b + part * PANEL)
+                    b_right = load(b + part * PANEL + LANES)
+                    for i in range(rows):
+                        weight = splat(a_k[i * t.a.row_stride + part * depth_stride])
+                        left[part * rows + i] = left[part * rows + i] + weight * b_left
+                        if registers == 2:
+                            right[part * rows + i] = right[part * rows + i] + weight * b_right
+                a_k += parts * depth_stride
+                b += parts * PANEL
+                k -= parts
+            while parts > 1 and k > 0:
+                for i in range(rows):
+                    left[i] = left[i] + splat(a_k[i * t.a.row_stride]) * load(b)
+                    right[i] = right[i] + splat(a_k[i * t.a.row_stride]) * load(b + LANES)
+                a_k += depth_stride
+                b += PANEL
+                k -= 1
+        for i in range(rows, rows * parts):
+            left[i % rows] = left[i % rows] + left[i]
+            right[i % rows] = right[i % rows] + right[i]
+        if t.resume:
+            for i in range(rows):
+                left[i] = left[i] + load(c + i * t.c_stride)
+                right[i] = right[i] + load(c + i * t.c_stride + LANES)
+        if t.at_store == ADD:
+            finish_rows(rows, registers, ADD, left, right, c, t.c_stride, NULL, t.factor)
+        elif t.at_store == RELU:
+            finish_rows(rows, registers, RELU, left, right, c, t.c_stride, NULL, 0)
+        elif t.at_store == LEAKY_RELU:
+            finish_rows(rows, registers, LEAKY_RELU, left, right, c, t.c_stride, NULL, t.factor)
+        elif t.at_store < DERIVATIVE:
+            finish_rows(rows, registers, LINEAR, left, right, c, t.c_stride, NULL, 0)
+        else:
+            finish_derivative(
+                rows, registers, t.at_store, left, right, c, t.A + row * PANEL, t.factor
+            )
+        row += rows
+        a += rows * t.a.tile_stride
+        c += rows * t.c_stride
+    if t.at_store == SIGMOID or t.at_store == TANH:
+        activate_rows(t.c + first * t.c_stride, row - first, t.c_stride, t.at_store)
 
 
-cdef void tile(
-    int rows, const Operand* a, const real* b, const real* initial,
-    real* c, Py_ssize_t c_stride, bint add, real scale,
+cdef inline void finish_derivative "fastnn_finish_derivative"(
+    int rows, int registers, int at_store, vector* left, vector* right, real* c, const real* A,
+    real factor,
 ) noexcept nogil:
+    """`finish_rows`, made anew for each activation."""
+    if at_store == DERIVATIVE + SIGMOID:
+        finish_rows(rows, registers, DERIVATIVE + SIGMOID, left, right, c, PANEL, A, 0)
+    elif at_store == DERIVATIVE + TANH:
+        finish_rows(rows, registers, DERIVATIVE + TANH, left, right, c, PANEL, A, 0)
+    elif at_store == DERIVATIVE + RELU:
+        finish_rows(rows, registers, DERIVATIVE + RELU, left, right, c, PANEL, A, 0)
+    elif at_store == DERIVATIVE + LEAKY_RELU:
+        finish_rows(rows, registers, DERIVATIVE + LEAKY_RELU, left, right, c, PANEL, A, factor)
+    else:
+        finish_rows(rows, registers, LINEAR, left, right, c, PANEL, NULL, 0)
+
+
+cdef void narrow_tiles(int rows, const Tiles* t, Py_ssize_t row, Py_ssize_t count) noexcept nogil:
+    """`tile_rows` for panels of which one register counts."""
+    if rows == 8 and TILE_ROWS >= 8:
+        tile_rows(8, 1, 1, t, row, count)
+    elif rows == 7 and TILE_ROWS >= 8:
+        tile_rows(7, 1, 1, t, row, count)
+    elif rows == 6:
+        tile_rows(6, 2, 1, t, row, count)
+    elif rows == 5:
+        tile_rows(5, 2, 1, t, row, count)
+    elif rows == 4:
+        tile_rows(4, 2, 1, t, row, count)
+    elif rows == 3:
+        tile_rows(3, 4, 1, t, row, count)
+    elif rows == 2:
+        tile_rows(2, 4, 1, t, row, count)
+    else:
+        tile_rows(1, 8, 1, t, row, count)
+
+
+cdef void wide_tiles(int rows, const Tiles* t, Py_ssize_t row, Py_ssize_t count) noexcept nogil:
     """`tile_rows`, made anew for each number of rows."""
     if rows == 8 and TILE_ROWS >= 8:
-        tile_rows(8, 1, a, b, initial, c, c_stride, add, scale)
+        tile_rows(8, 1, 2, t, row, count)
     elif rows == 7 and TILE_ROWS >= 8:
-        tile_rows(7, 1, a, b, initial, c, c_stride, add, scale)
+        tile_rows(7, 1, 2, t, row, count)
     elif rows == 6:
-        tile_rows(6, 1, a, b, initial, c, c_stride, add, scale)
+        tile_rows(6, 1, 2, t, row, count)
     elif rows == 5:
-        tile_rows(5, 1, a, b, initial, c, c_stride, add, scale)
+        tile_rows(5, 1, 2, t, row, count)
     elif rows == 4:
-        tile_rows(4, 1, a, b, initial, c, c_stride, add, scale)
+        tile_rows(4, 1, 2, t, row, count)
     elif rows == 3:
-        tile_rows(3, 2, a, b, initial, c, c_stride, add, scale)
+        tile_rows(3, 2, 2, t, row, count)
     elif rows == 2:
-        tile_rows(2, 2, a, b, initial, c, c_stride, add, scale)
+        tile_rows(2, 2, 2, t, row, count)
     else:
-        tile_rows(1, 4, a, b, initial, c, c_stride, add, scale)
-
-
-cdef inline Py_ssize_t tiles_of(Py_ssize_t n) noexcept nogil:
-    return (n + TILE_ROWS - 1) // TILE_ROWS
-
-
-cdef inline void even_rows(Py_ssize_t n, Py_ssize_t* even, Py_ssize_t* longer) noexcept nogil:
-    """Even shares of n rows, 10 = 5 + 5 and not 6 + 4: a tile that starts before row `longer`
-    has `even` + 1 rows, the others `even`."""
-    cdef Py_ssize_t tiles = max(1, tiles_of(n))
-    even[0] = n // tiles
-    longer[0] = n % tiles * (even[0] + 1)
-
-
-cdef inline Py_ssize_t tile_start(Py_ssize_t t, Py_ssize_t n) noexcept nogil:
-    """First row of tile t of n rows."""
-    cdef Py_ssize_t tiles = max(1, tiles_of(n))
-    return t * (n // tiles) + min(t, n % tiles)
+        tile_rows(1, 4, 2, t, row, count)
 
 
 cdef enum:

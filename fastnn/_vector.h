@@ -48,6 +48,7 @@ typedef real unaligned_vector
 enum {
     SINGLE = REAL_IS_FLOAT,
     LANES = FASTNN_VECTOR_BYTES / sizeof(real),
+    LINE = 64 / sizeof(real),  /* numbers in a line of the cache */
     PANEL = 2 * LANES,      /* columns of a register tile: two registers side by side */
     /* Rows of a tile: 2 * TILE_ROWS sums + 2 columns + 1 weight fill the 16 (AVX-512: 32)
      * registers; one row more spills and halves the speed. */
@@ -254,15 +255,18 @@ static inline void transpose_block(const real *const *rows, intptr_t start, real
         store(to + i * to_stride, row[i]);
 }
 
-/* Functions of _tile.pxi and _layers.pxi, declared here so that the compiler inlines them in every case. */
-static void fastnn_tile_rows(int, int, const void *, const real *, const real *, real *, Py_ssize_t,
-                             int, real) __attribute__((always_inline));
-static void fastnn_dot_tile_rows(int, int, int, const real *, Py_ssize_t, const real *, Py_ssize_t,
-                                 Py_ssize_t, real, real *, Py_ssize_t)
-    __attribute__((always_inline));
-
-static void fastnn_column_rows(int, const real *, const real *, Py_ssize_t, const real *, real *)
-    __attribute__((always_inline));
+/* Functions of the .pxi files, declared here so that the compiler inlines them in every case. */
+#define INLINED(declaration) static declaration __attribute__((always_inline))
+INLINED(vector fastnn_activated(vector, int, real));
+INLINED(vector fastnn_times_derivative(vector, vector, int, real));
+INLINED(void fastnn_activate_all(const real *, Py_ssize_t, int, real, real *));
+INLINED(void fastnn_derivative_all(const real *, const real *, Py_ssize_t, int, real, real *));
+INLINED(void fastnn_finish_rows(int, int, int, vector *, vector *, real *, Py_ssize_t, const real *, real));
+INLINED(void fastnn_finish_derivative(int, int, int, vector *, vector *, real *, const real *, real));
+INLINED(void fastnn_tile_rows(int, int, int, const void *, Py_ssize_t, Py_ssize_t));
+INLINED(void fastnn_dot_tile_rows(int, int, int, const real *, Py_ssize_t, const real *, Py_ssize_t,
+                                  Py_ssize_t, real, real *, Py_ssize_t));
+INLINED(void fastnn_column_rows(int, const real *, const real *, Py_ssize_t, const real *, real *));
 
 /* Seconds of a clock that only goes forward. */
 static inline double seconds(void)
