@@ -34,7 +34,7 @@ cdef inline Py_ssize_t tile_start(Py_ssize_t t, Py_ssize_t n) noexcept nogil:
     return t * (n // tiles) + min(t, n % tiles)
 
 
-cdef void run_tiles(int rows, Tiles* t, Py_ssize_t row, Py_ssize_t count) noexcept nogil:
+cdef void run_tiles(int rows, Tiles* t, Py_ssize_t count) noexcept nogil:
     """`count` tiles of `rows` rows; where c ends with the lanes that count, in a copy of it."""
     cdef real part[TILE_ROWS * PANEL]
     cdef Tiles aside
@@ -42,21 +42,22 @@ cdef void run_tiles(int rows, Tiles* t, Py_ssize_t row, Py_ssize_t count) noexce
     cdef real* c
     if t.lanes == PANEL or t.padded:
         if t.lanes <= LANES:
-            narrow_tiles(rows, t, row, count)
+            narrow_tiles(rows, t, count)
         else:
-            wide_tiles(rows, t, row, count)
+            wide_tiles(rows, t, count)
         return
     aside = t[0]
     aside.c, aside.c_stride, aside.padded = part, PANEL, True
     for tile in range(count):
-        c = t.c + (row + tile * rows) * t.c_stride
-        aside.a.data = t.a.data + (row + tile * rows) * t.a.tile_stride
-        aside.initial = t.initial + row + tile * rows if t.initial != NULL else NULL
+        c = t.c + tile * t.c_step
         for i in range(rows):
             memcpy(part + i * PANEL, c + i * t.c_stride, t.lanes * sizeof(real))
-        run_tiles(rows, &aside, 0, 1)
+        run_tiles(rows, &aside, 1)
         for i in range(rows):
             memcpy(c + i * t.c_stride, part + i * PANEL, t.lanes * sizeof(real))
+        aside.a.data += t.a_step
+        aside.b += t.b_step
+        aside.initial += t.initial_step
 
 
 cdef void pack_rows(Operand* a, Py_ssize_t even, Py_ssize_t longer, Py_ssize_t rows, real* packed) noexcept nogil:
@@ -88,6 +89,63 @@ cdef void pack_rows(Operand* a, Py_ssize_t even, Py_ssize_t longer, Py_ssize_t r
     a.data = packed
 
 
+cdef inline void go_to(
+    Tiles* t, const Tiles* start, const Product* p, Py_ssize_t panel, Py_ssize_t row
+) noexcept nogil:
+    """Let t be the tile at this row and panel, counted from those of `start`."""
+    t.a.data = start.a.data + row * t.a.tile_stride
+    t.b = start.b + panel * p.b_panel
+    t.c = start.c + panel * p.c_panel + row * t.c_stride
+    t.A = start.A + panel * p.c_panel + row * t.c_stride
+    t.initial = start.initial + row if start.initial != NULL else NULL
+    t.lanes = min(<Py_ssize_t>PANEL, p.lanes - panel * PANEL)
+
+
+cdef void tiles_down(
+    Tiles* t, const Tiles* start, const Product* p, Py_ssize_t panel, Py_ssize_t row, int rows,
+    Py_ssize_t count,
+) noexcept nogil:
+    """`count` tiles of `rows` rows, one below the other in one panel."""
+    go_to(t, start, p, panel, row)
+    t.a_step, t.b_step = rows * t.a.tile_stride, 0
+    t.c_step, t.initial_step = rows * t.c_stride, rows if start.initial != NULL else 0
+    run_tiles(rows, t, count)
+
+
+cdef void tiles_along(
+    Tiles* t, const Tiles* start, const Product* p, Py_ssize_t row, int rows, Py_ssize_t first,
+    Py_ssize_t stop,
+) noexcept nogil:
+    """One tile of `rows` rows in each panel, first ... stop."""
+    cdef Py_ssize_t whole = min(stop, p.lanes // PANEL)
+    t.a_step, t.b_step, t.c_step, t.initial_step = 0, p.b_panel, p.c_panel, 0
+    go_to(t, start, p, first, row)
+    run_tiles(rows, t, whole - first)
+    if whole < stop:
+        go_to(t, start, p, whole, row)
+        run_tiles(rows, t, stop - whole)
+
+
+cdef void multiply_rows(
+    Tiles* t, const Product* p, Py_ssize_t even, Py_ssize_t longer, Py_ssize_t rows,
+    Py_ssize_t first, Py_ssize_t stop,
+) noexcept nogil:
+    """Rows of the product, the first `longer` of them in tiles of even + 1, for panels
+    first ... stop."""
+    cdef Tiles start = t[0]
+    cdef Py_ssize_t panel
+    cdef Py_ssize_t tall = longer // (even + 1)
+    cdef Py_ssize_t flat = (rows - longer) // even if even > 0 else 0
+    if tall + flat == 1:
+        tiles_along(t, &start, p, 0, <int>(even + tall), first, stop)
+        return
+    for panel in range(first, stop):
+        if tall > 0:
+            tiles_down(t, &start, p, panel, 0, <int>even + 1, tall)
+        if flat > 0:
+            tiles_down(t, &start, p, panel, longer, <int>even, flat)
+
+
 cdef void multiply(
     const Product* p, Py_ssize_t first_tile, Py_ssize_t stop_tile, Py_ssize_t first_panel,
     Py_ssize_t stop_panel,
@@ -100,7 +158,7 @@ cdef void multiply(
     cdef Py_ssize_t even = p.rows // max(1, tiles_of(p.rows))
     cdef Py_ssize_t longer = p.rows % max(1, tiles_of(p.rows)) * (even + 1)
     cdef Py_ssize_t tiles = max(1, ROWS_BYTES // (sizeof(real) * TILE_ROWS) // max(1, (depth + blocks - 1) // blocks * unit))
-    cdef Py_ssize_t block, start, stop, top, row, rows, long_rows, panel
+    cdef Py_ssize_t block, start, stop, top, row, rows, long_rows
     cdef bint pack = (unit > 1 or p.tiles.a.depth_stride > 1) and stop_panel - first_panel >= PACK_PANELS and (stop_tile - first_tile) * TILE_ROWS * depth * unit * sizeof(real) > PACK_BYTES
     if stop_tile == first_tile:
         return
@@ -124,11 +182,7 @@ cdef void multiply(
             if pack:
                 pack_rows(&t.a, even, long_rows, rows, p.packed)
             t.initial = p.tiles.initial + row if p.tiles.initial != NULL and block == 0 else NULL
-            for panel in range(first_panel, stop_panel):
-                t.b = p.tiles.b + panel * p.b_panel + start * unit * PANEL
-                t.c = p.tiles.c + panel * p.c_panel + row * t.c_stride
-                t.A = p.tiles.A + panel * p.c_panel + row * t.c_stride
-                t.lanes = min(<Py_ssize_t>PANEL, p.lanes - panel * PANEL)
-                run_tiles(<int>even + 1, &t, 0, long_rows // (even + 1))
-                if even > 0:
-                    run_tiles(<int>even, &t, long_rows, (rows - long_rows) // even)
+            t.b = p.tiles.b + start * unit * PANEL
+            t.c = p.tiles.c + row * t.c_stride
+            t.A = p.tiles.A + row * t.c_stride
+            multiply_rows(&t, p, even, long_rows, rows, first_panel, stop_panel)

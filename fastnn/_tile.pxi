@@ -24,10 +24,14 @@ cdef enum:
 
 
 cdef struct Tiles:
-    # Tiles one below the other: c[row, lane] = sum over k of a[row, k] b[k, lane].
+    # Tiles in a row: in each c[row, lane] = sum over k of a[row, k] b[k, lane].
     Operand a
     const real* b            # a panel
     const real* initial      # what the sum of each row starts from; NULL: zero
+    Py_ssize_t a_step        # from tile to tile: of a,
+    Py_ssize_t b_step
+    Py_ssize_t c_step        # of c and A,
+    Py_ssize_t initial_step
     bint resume              # c holds the sum over the k before these
     bint c_is_far            # not in the L1 cache: bring it there while the sums are made
     real* c
@@ -65,8 +69,8 @@ cdef inline void finish_rows "fastnn_finish_rows"(
             store(c + i * c_stride + LANES, right[i])
 
 
-cdef void activate_rows(real* c, Py_ssize_t rows, Py_ssize_t c_stride, int activation) noexcept nogil:
-    """c = g(c) for `rows` rows of a panel."""
+cdef void activate_tile(real* c, Py_ssize_t rows, Py_ssize_t c_stride, int activation) noexcept nogil:
+    """c = g(c) for rows of a panel."""
     cdef Py_ssize_t i
     if c_stride == PANEL:
         activate_run(c, rows * PANEL, activation, 0, c)
@@ -76,38 +80,38 @@ cdef void activate_rows(real* c, Py_ssize_t rows, Py_ssize_t c_stride, int activ
 
 
 cdef inline void tile_rows "fastnn_tile_rows"(
-    int rows, int parts, int registers, const void* column, Py_ssize_t first, Py_ssize_t count
+    int rows, int parts, int registers, const void* tiles, Py_ssize_t count
 ) noexcept nogil:
-    """`count` tiles of `rows` rows each, from row `first` on.
+    """`count` tiles of `rows` rows each.
 
     A multiply-add takes four cycles and two start in each: where a tile has few sums, `parts`
     of them for interleaved k keep both busy.
     """
-    cdef const Tiles* t = <const Tiles*>column
+    cdef const Tiles* t = <const Tiles*>tiles
     cdef vector left[12]
     cdef vector right[12]
     cdef vector b_left, b_right, weight
     cdef const real* a_k
     cdef const real* b
-    cdef const real* a = t.a.data + first * t.a.tile_stride
+    cdef const real* initial = t.initial
+    cdef const real* A = t.A
+    cdef real* c = t.c
     cdef Py_ssize_t depth_stride = t.a.depth_stride if t.a.depth_stride >= 0 else rows
-    cdef real* c = t.c + first * t.c_stride
-    cdef Py_ssize_t row = first
     cdef Py_ssize_t k, segment, tile
     cdef int i, part
     for tile in range(count):
-        b = t.b
+        b = t.b + tile * t.b_step
         if t.c_is_far:
             for i in range(rows):
                 prefetch(c + i * t.c_stride)
                 prefetch(c + i * t.c_stride + PANEL - 1)
         for i in range(rows * parts):
             left[i] = splat(0)
-            if i < rows and t.initial != NULL:
-                left[i] = splat(t.initial[row + i])
+            if i < rows and initial != NULL:
+                left[i] = splat(initial[i])
             right[i] = left[i]
         for segment in range(t.a.segments):
-            a_k = a + segment * t.a.segment_stride
+            a_k = t.a.data + tile * t.a_step + segment * t.a.segment_stride
             k = t.a.depth
             while k >= parts:
                 for part in range(parts):
@@ -144,14 +148,17 @@ cdef inline void tile_rows "fastnn_tile_rows"(
         elif t.at_store < DERIVATIVE:
             finish_rows(rows, registers, LINEAR, left, right, c, t.c_stride, NULL, 0)
         else:
-            finish_derivative(
-                rows, registers, t.at_store, left, right, c, t.A + row * PANEL, t.factor
-            )
-        row += rows
-        a += rows * t.a.tile_stride
-        c += rows * t.c_stride
-    if t.at_store == SIGMOID or t.at_store == TANH:
-        activate_rows(t.c + first * t.c_stride, row - first, t.c_stride, t.at_store)
+            finish_derivative(rows, registers, t.at_store, left, right, c, A, t.factor)
+        c += t.c_step
+        A += t.c_step
+        initial += t.initial_step
+    if t.at_store != SIGMOID and t.at_store != TANH:
+        return
+    if t.c_step == rows * t.c_stride:
+        activate_tile(t.c, count * rows, t.c_stride, t.at_store)
+    else:
+        for tile in range(count):
+            activate_tile(t.c + tile * t.c_step, rows, t.c_stride, t.at_store)
 
 
 cdef inline void finish_derivative "fastnn_finish_derivative"(
@@ -171,44 +178,44 @@ cdef inline void finish_derivative "fastnn_finish_derivative"(
         finish_rows(rows, registers, LINEAR, left, right, c, PANEL, NULL, 0)
 
 
-cdef void narrow_tiles(int rows, const Tiles* t, Py_ssize_t row, Py_ssize_t count) noexcept nogil:
+cdef void narrow_tiles(int rows, const Tiles* t, Py_ssize_t count) noexcept nogil:
     """`tile_rows` for panels of which one register counts."""
     if rows == 8 and TILE_ROWS >= 8:
-        tile_rows(8, 1, 1, t, row, count)
+        tile_rows(8, 1, 1, t, count)
     elif rows == 7 and TILE_ROWS >= 8:
-        tile_rows(7, 1, 1, t, row, count)
+        tile_rows(7, 1, 1, t, count)
     elif rows == 6:
-        tile_rows(6, 2, 1, t, row, count)
+        tile_rows(6, 2, 1, t, count)
     elif rows == 5:
-        tile_rows(5, 2, 1, t, row, count)
+        tile_rows(5, 2, 1, t, count)
     elif rows == 4:
-        tile_rows(4, 2, 1, t, row, count)
+        tile_rows(4, 2, 1, t, count)
     elif rows == 3:
-        tile_rows(3, 4, 1, t, row, count)
+        tile_rows(3, 4, 1, t, count)
     elif rows == 2:
-        tile_rows(2, 4, 1, t, row, count)
+        tile_rows(2, 4, 1, t, count)
     else:
-        tile_rows(1, 8, 1, t, row, count)
+        tile_rows(1, 8, 1, t, count)
 
 
-cdef void wide_tiles(int rows, const Tiles* t, Py_ssize_t row, Py_ssize_t count) noexcept nogil:
+cdef void wide_tiles(int rows, const Tiles* t, Py_ssize_t count) noexcept nogil:
     """`tile_rows`, made anew for each number of rows."""
     if rows == 8 and TILE_ROWS >= 8:
-        tile_rows(8, 1, 2, t, row, count)
+        tile_rows(8, 1, 2, t, count)
     elif rows == 7 and TILE_ROWS >= 8:
-        tile_rows(7, 1, 2, t, row, count)
+        tile_rows(7, 1, 2, t, count)
     elif rows == 6:
-        tile_rows(6, 1, 2, t, row, count)
+        tile_rows(6, 1, 2, t, count)
     elif rows == 5:
-        tile_rows(5, 1, 2, t, row, count)
+        tile_rows(5, 1, 2, t, count)
     elif rows == 4:
-        tile_rows(4, 1, 2, t, row, count)
+        tile_rows(4, 1, 2, t, count)
     elif rows == 3:
-        tile_rows(3, 2, 2, t, row, count)
+        tile_rows(3, 2, 2, t, count)
     elif rows == 2:
-        tile_rows(2, 2, 2, t, row, count)
+        tile_rows(2, 2, 2, t, count)
     else:
-        tile_rows(1, 4, 2, t, row, count)
+        tile_rows(1, 4, 2, t, count)
 
 
 cdef enum:

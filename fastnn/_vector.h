@@ -263,7 +263,7 @@ INLINED(void fastnn_activate_all(const real *, Py_ssize_t, int, real, real *));
 INLINED(void fastnn_derivative_all(const real *, const real *, Py_ssize_t, int, real, real *));
 INLINED(void fastnn_finish_rows(int, int, int, vector *, vector *, real *, Py_ssize_t, const real *, real));
 INLINED(void fastnn_finish_derivative(int, int, int, vector *, vector *, real *, const real *, real));
-INLINED(void fastnn_tile_rows(int, int, int, const void *, Py_ssize_t, Py_ssize_t));
+INLINED(void fastnn_tile_rows(int, int, int, const void *, Py_ssize_t));
 INLINED(void fastnn_dot_tile_rows(int, int, int, const real *, Py_ssize_t, const real *, Py_ssize_t,
                                   Py_ssize_t, real, real *, Py_ssize_t));
 INLINED(void fastnn_column_rows(int, const real *, const real *, Py_ssize_t, const real *, real *));
