@@ -13,7 +13,6 @@ cdef struct Plan:
     Py_ssize_t widest             # of all layers, the input included
     Py_ssize_t widest_out         # the input not included
     Py_ssize_t features           # rows of A of all layers
-    Py_ssize_t transposed         # rows of the widest input of a layer, in whole panels
     Py_ssize_t n_parameters
     Py_ssize_t multiplications    # per example, forward and back
     int loss
@@ -31,12 +30,11 @@ cdef struct Job:
     Py_ssize_t window_batches     # packed at a time; 0 where a batch has several blocks
     Py_ssize_t epochs
     double learning_rate
-    real* packed                  # for each thread, what `multiply` asks for
+    real* scratch                 # SCRATCH_BYTES for each thread
     real* memory                  # panels of A of a block
     real* dZ                      # of two layers, which take turns
     real* X_window                # panels of the next batches
     real* Y_window
-    real* transposed              # panels of features of a layer's input, for dW
     real* gradients
     real* whole_epoch             # the parameters when the epoch began
     double* panel_costs
@@ -84,7 +82,7 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
                 place = panels_at(z, layer.n_out)
             dense_forward_panels(
                 layer, plan.theta + layer.W, plan.theta + layer.b, x, place, 0,
-                panels_of(count), count, packed_of(job, thread),
+                panels_of(count), count, scratch_of(job, thread),
             )
             x, z = z, x
         if not direct:
@@ -98,8 +96,8 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
 # --- forward and back ---------------------------------------------------------------------
 
 
-cdef inline real* packed_of(Job* job, int thread) noexcept nogil:
-    return job.packed + thread * (ROWS_BYTES // sizeof(real))
+cdef inline real* scratch_of(Job* job, int thread) noexcept nogil:
+    return job.scratch + thread * (SCRATCH_BYTES // sizeof(real))
 
 
 cdef inline real* dZ_of(Job* job, Py_ssize_t l) noexcept nogil:
@@ -120,7 +118,7 @@ cdef void forward_panels(
         A = job.memory + layer.A * job.columns
         dense_forward_panels(
             layer, plan.theta + layer.W, plan.theta + layer.b, A_prev,
-            panels_at(A, layer.n_out), first, stop, count, packed_of(job, thread),
+            panels_at(A, layer.n_out), first, stop, count, scratch_of(job, thread),
         )
         if l < plan.n_layers - 1:
             clear_padding(A, layer.n_out, first, stop, count)
@@ -146,15 +144,13 @@ cdef void backward_layer(
         backward_panels(
             plan.theta + layer.W, layer.n_in, layer.n_out, dZ, A_prev,
             plan.layers[l - 1].activation, plan.layers[l - 1].slope,
-            panels_at(dZ_of(job, l - 1), layer.n_in), first, stop, count, packed_of(job, thread),
+            panels_at(dZ_of(job, l - 1), layer.n_in), first, stop, count, scratch_of(job, thread),
         )
         clear_padding(dZ_of(job, l - 1), layer.n_in, first, stop, count)
-    if not dots_pay(layer.n_out, layer.n_in, panels * PANEL):
-        transpose_features(A_prev, layer.n_in, first, stop, job.transposed, job.columns)
     team_meet(&job.team)
     add_gradients(
-        dZ, layer.n_out, A_prev, layer.n_in, panels, job.transposed, job.columns, scale,
-        sums + layer.W, sums + layer.b, packed_of(job, thread), thread, job.team.size,
+        dZ, layer.n_out, A_prev, layer.n_in, panels, scale, sums + layer.W, sums + layer.b,
+        scratch_of(job, thread), thread, job.team.size,
     )
     team_meet(&job.team)
 

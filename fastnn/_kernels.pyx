@@ -77,6 +77,7 @@ cdef extern from "_vector.h" nogil:
     vector keep_last(vector v, int count) noexcept
     vector gather(const real* row, const uint32_t* column) noexcept
     void prefetch(const real* p) noexcept
+    void touch(const real* p) noexcept
     double seconds() noexcept
     void transpose_block(const real** rows, Py_ssize_t start, real* to, Py_ssize_t stride) noexcept
 
@@ -115,22 +116,22 @@ LOSS_CODES = {
 }
 
 cdef enum:
-    # Bytes of panels that one pass over the weights works on: half of a 1 MB L2 cache,
-    # so that the next panels and the weights find room beside them.
+    # Bytes of the panels of a block, forward: within the L3 cache.
     CACHE_BYTES = 2097152
-    # The same for the whole of a block, which may lie in the L3 cache where layers are wide.
+    # The same for forward and back, and for mini-batches that are gathered at a time: a row
+    # of X is then read once for many of them.
     BLOCK_BYTES = 7864320
     # Examples of a block: enough for the sums of dW, no more than the caches hold.
     BLOCK_COLUMNS = 512
-    # Bytes of mini-batches that are gathered at a time: a row of X is then read once for many
-    # of them.
-    WINDOW_BYTES = 5242880
     # Of a sum, what is taken at a time: its panel of b fills three quarters of a 32 KB L1 cache.
     DEPTH = 512
     # Bytes of rows that are kept side by side in the L2 cache, for at least so many panels,
     # and more than this many bytes.
     ROWS_BYTES = 262144
     PACK_PANELS = 8
+    # Bytes of panels that are transposed at a time for dW; and of all a thread has to itself.
+    LANES_BYTES = 262144
+    SCRATCH_BYTES = ROWS_BYTES + LANES_BYTES
     PACK_BYTES = 16384
     # Multiplications in a call below which starting another thread does not pay.
     THREADS_WORK = 20000000
@@ -235,9 +236,9 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
     cdef Layer layer
     layer.n_in, layer.n_out, layer.activation, layer.slope = x.rows, a.rows, activation, <real>slope
     cdef Py_ssize_t columns = block_columns(x.columns, x.rows + a.rows, CACHE_BYTES)
-    cdef real* panels = <real*>allocate((x.rows + a.rows) * columns + ROWS_BYTES // <Py_ssize_t>sizeof(real))
+    cdef real* panels = <real*>allocate((x.rows + a.rows) * columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real))
     cdef real* out = panels + x.rows * columns
-    cdef real* packed = out + a.rows * columns
+    cdef real* scratch = out + a.rows * columns
     cdef const real* weights = flat(W)
     cdef const real* biases = flat(b)
     cdef bint direct = a.column_stride == 1 and activation != SOFTMAX
@@ -249,7 +250,7 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
             dense_forward_panels(
                 &layer, weights, biases, panels,
                 columns_of(&a, first) if direct else panels_at(out, a.rows),
-                0, panels_of(count), count, packed,
+                0, panels_of(count), count, scratch,
             )
             if not direct:
                 unpack(out, first, count, &a)
@@ -270,13 +271,11 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
         dx = matrix(dA_prev)
     cdef Py_ssize_t n_in = x.rows
     cdef Py_ssize_t n_out = dz.rows
-    cdef Py_ssize_t padded = panels_of(n_in) * PANEL
-    cdef Py_ssize_t columns = block_columns(x.columns, 2 * n_in + n_out + padded, BLOCK_BYTES)
-    cdef real* A = <real*>allocate((2 * n_in + n_out + padded) * columns + ROWS_BYTES // <Py_ssize_t>sizeof(real))
+    cdef Py_ssize_t columns = block_columns(x.columns, 2 * n_in + n_out, BLOCK_BYTES)
+    cdef real* A = <real*>allocate((2 * n_in + n_out) * columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real))
     cdef real* dA = A + n_in * columns
     cdef real* delta = dA + n_in * columns
-    cdef real* features = delta + n_out * columns
-    cdef real* packed = features + padded * columns
+    cdef real* scratch = delta + n_out * columns
     cdef const real* weights = flat(W)
     cdef real* weight_sums = flat(dW)
     cdef real* bias_sums = flat(db)
@@ -291,18 +290,15 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
             panels = panels_of(count)
             pack(&x, NULL, first, count, count, A, x.rows)
             pack(&dz, NULL, first, count, count, delta, dz.rows)
-            if not dots_pay(n_out, n_in, panels * PANEL):
-                transpose_features(A, n_in, 0, panels, features, columns)
             add_gradients(
-                delta, n_out, A, n_in, panels, features, columns, scale, weight_sums, bias_sums,
-                packed, 0, 1,
+                delta, n_out, A, n_in, panels, scale, weight_sums, bias_sums, scratch, 0, 1
             )
             if has_dx:
                 direct = dx.column_stride == 1
                 backward_panels(
                     weights, n_in, n_out, delta, NULL, LINEAR, 0,
                     columns_of(&dx, first) if direct else panels_at(dA, n_in), 0, panels, count,
-                    packed,
+                    scratch,
                 )
                 if not direct:
                     unpack(dA, first, count, &dx)
@@ -495,7 +491,6 @@ cdef class Network:
             layer.A = plan.features
             plan.features += layer.n_out
             plan.widest_out = max(plan.widest_out, layer.n_out)
-            plan.transposed = max(plan.transposed, panels_of(layer.n_in) * PANEL)
             layer.W = plan.n_parameters
             layer.b = layer.W + layer.n_in * layer.n_out
             plan.n_parameters = layer.b + layer.n_out
@@ -561,8 +556,8 @@ cdef class Network:
         cdef Py_ssize_t blocks = (X.columns + job.columns - 1) // job.columns
         cdef Py_ssize_t work = X.columns * self.plan.multiplications // 3
         threads = useful_threads(<int>min(<Py_ssize_t>threads, blocks), work, work)
-        job.memory = self.borrow(threads * (2 * self.plan.widest * job.columns + ROWS_BYTES // <Py_ssize_t>sizeof(real)))
-        job.packed = job.memory + threads * 2 * self.plan.widest * job.columns
+        job.memory = self.borrow(threads * (2 * self.plan.widest * job.columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real)))
+        job.scratch = job.memory + threads * 2 * self.plan.widest * job.columns
         run_team(&job, forward_job, threads)
         self.give_back(job.memory)
         if job.stop:
@@ -604,38 +599,35 @@ cdef class Network:
     cdef int prepare(self, Job* job, Py_ssize_t batch, Py_ssize_t whole, int threads) except -1:
         """Fill in the sizes, borrow the memory, and return how many threads to use.
 
-        Behind the panels of a block: dZ of two layers, the features of one transposed, the
-        window, the costs of the panels, the gradients, the last whole epoch, and what each
-        thread packs.
+        Behind the panels of a block: dZ of two layers, the window, the costs of the panels, the
+        gradients, the last whole epoch, and the scratch of each thread.
         """
         cdef const Plan* plan = &self.plan
         cdef Py_ssize_t m = job.X.columns
         cdef Py_ssize_t data = plan.n_in + plan.n_out
+        cdef Py_ssize_t in_block = data + plan.features + 2 * plan.widest_out
+        cdef Py_ssize_t room
         job.plan = plan
         job.batch_size = batch
-        job.columns = block_columns(
-            batch, plan.features + 2 * plan.widest_out + plan.transposed + data, BLOCK_BYTES
-        )
+        job.columns = block_columns(batch, in_block, BLOCK_BYTES)
         threads = useful_threads(
             threads, min(job.columns, batch) * plan.multiplications, whole * plan.multiplications
         )
         if batch <= job.columns:
-            job.window_batches = WINDOW_BYTES // (<Py_ssize_t>sizeof(real) * data * job.columns)
-            job.window_batches = max(1, min(job.window_batches, (m + batch - 1) // batch))
+            room = BLOCK_BYTES // <Py_ssize_t>sizeof(real) - job.columns * (in_block - data)
+            job.window_batches = max(1, min(room // (data * job.columns), (m + batch - 1) // batch))
         cdef Py_ssize_t window = job.columns * max(1, job.window_batches)
         job.memory = self.borrow(
-            (plan.features + 2 * plan.widest_out + plan.transposed) * job.columns
-            + data * window + 2 * panels_of(job.columns) + 2 * plan.n_parameters
-            + threads * ROWS_BYTES // <Py_ssize_t>sizeof(real)
+            (in_block - data) * job.columns + data * window + 2 * panels_of(job.columns) + 2 * plan.n_parameters
+            + threads * SCRATCH_BYTES // <Py_ssize_t>sizeof(real)
         )
         job.dZ = job.memory + plan.features * job.columns
-        job.transposed = job.dZ + 2 * plan.widest_out * job.columns
-        job.X_window = job.transposed + plan.transposed * job.columns
+        job.X_window = job.dZ + 2 * plan.widest_out * job.columns
         job.Y_window = job.X_window + plan.n_in * window
         job.panel_costs = <double*>(job.Y_window + plan.n_out * window)
         job.gradients = <real*>(job.panel_costs + panels_of(job.columns))
         job.whole_epoch = job.gradients + plan.n_parameters
-        job.packed = job.whole_epoch + plan.n_parameters
+        job.scratch = job.whole_epoch + plan.n_parameters
         return threads
 
     def cost_and_gradients(self, X, Y, gradients, int threads=1):

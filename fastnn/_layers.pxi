@@ -12,6 +12,14 @@ cdef struct Layer:
                           # where its panels start
 
 
+cdef inline void share(
+    Py_ssize_t n, int thread, int threads, Py_ssize_t* first, Py_ssize_t* stop
+) noexcept nogil:
+    """The part of 0 ... n that falls to a thread."""
+    first[0] = n * thread // threads
+    stop[0] = n * (thread + 1) // threads
+
+
 cdef struct Place:
     # Where the panels of a product go: one panel after the other, or an array's columns.
     real* data
@@ -35,13 +43,13 @@ cdef inline Place columns_of(const Matrix* A, Py_ssize_t first) noexcept nogil:
 
 
 cdef inline void set_place(Product* p, const Place* place) noexcept nogil:
-    p.tiles.c, p.tiles.c_stride, p.tiles.padded = place.data, place.row_stride, place.padded
-    p.c_panel = place.panel_stride
+    p.tiles.c, p.tiles.c_stride, p.tiles.c_lane = place.data, place.row_stride, 1
+    p.tiles.padded, p.c_panel = place.padded, place.panel_stride
 
 
 cdef void dense_forward_panels(
     const Layer* layer, const real* W, const real* b, const real* A_prev, Place A,
-    Py_ssize_t first, Py_ssize_t stop, Py_ssize_t count, real* packed,
+    Py_ssize_t first, Py_ssize_t stop, Py_ssize_t count, real* scratch,
 ) noexcept nogil:
     """A = g(W A_prev + b), panels first ... stop of those that hold `count` examples.
 
@@ -56,7 +64,7 @@ cdef void dense_forward_panels(
     set_place(&p, &A)
     p.tiles.at_store = LINEAR if layer.activation == SOFTMAX else layer.activation
     p.tiles.factor = layer.slope
-    p.rows, p.lanes, p.packed = layer.n_out, count, packed
+    p.rows, p.lanes, p.packed = layer.n_out, count, scratch
     multiply(&p, 0, tiles_of(p.rows), first, stop)
     if layer.activation == SOFTMAX:
         for panel in range(first, stop):
@@ -66,7 +74,7 @@ cdef void dense_forward_panels(
 cdef void backward_panels(
     const real* W, Py_ssize_t n_in, Py_ssize_t n_out, const real* dZ, const real* A_prev,
     int activation, real slope, Place dZ_prev, Py_ssize_t first, Py_ssize_t stop,
-    Py_ssize_t count, real* packed,
+    Py_ssize_t count, real* scratch,
 ) noexcept nogil:
     """dZ_prev = (W^T dZ) * g'(Z_prev), with g' from A_prev, in the same panels.
 
@@ -80,63 +88,103 @@ cdef void backward_panels(
     p.tiles.A = A_prev
     p.tiles.at_store = LINEAR if activation == LINEAR else DERIVATIVE + activation
     p.tiles.factor = slope
-    p.rows, p.lanes, p.packed = n_in, count, packed
+    p.rows, p.lanes, p.packed = n_in, count, scratch
     multiply(&p, 0, tiles_of(p.rows), first, stop)
 
 
-cdef bint dots_pay(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t examples) noexcept nogil:
-    """Whether dW of this size is better summed by dot products than by tiles.
+cdef enum:
+    # How dW is summed: by tiles whose lanes are the features of A_prev, or the rows of dZ,
+    # one of which is then transposed; or by dot products, whose lanes are examples.
+    LANES_IN
+    LANES_OUT
+    DOTS
 
-    Cycles for one example, measured: tiles fill whole panels of features and transpose them
-    once; dots add up the lanes of each sum once in a block, and read A_prev anew for every
-    DOT_ROWS rows, which shows when it is not in the L1 cache.
+
+cdef double tile_cycles(Py_ssize_t rows, Py_ssize_t lanes) noexcept nogil:
+    """Of one example: the multiply-adds of tiles, and the transposition of what is in the lanes."""
+    cdef Py_ssize_t rest = lanes % PANEL
+    cdef double panels = lanes // PANEL + (0 if rest == 0 else 0.7 if rest <= LANES else 1.0)
+    return panels * (rows + 0.2 * PANEL)
+
+
+cdef int way_to_dW(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t examples) noexcept nogil:
+    """The cheapest, by the cycles for an example that were measured.
+
+    Lanes that run along a column of dW are stored one by one; dot products add up the lanes
+    of each sum, once in a block, and read A_prev anew for every DOT_ROWS rows, which shows
+    when it is not in the L1 cache.
     """
-    cdef double tiles = panels_of(n_in) * PANEL * (n_out / <double>PANEL + 0.4)
+    cdef double lanes_in = tile_cycles(n_out, n_in)
+    cdef double lanes_out = tile_cycles(n_in, n_out) + 1.5 * n_in * n_out / examples
     cdef double dots = n_in * n_out * (
         (1.3 if n_in * examples * sizeof(real) < 24576 else 2.2) / PANEL + 4 / <double>examples
     )
-    return dots < tiles
+    if dots < min(lanes_in, lanes_out):
+        return DOTS
+    return LANES_OUT if lanes_out < lanes_in else LANES_IN
 
 
 cdef void transpose_features(
-    const real* A, Py_ssize_t n, Py_ssize_t first, Py_ssize_t stop, real* features,
-    Py_ssize_t columns,
+    const real* A, Py_ssize_t n, Py_ssize_t panels, Py_ssize_t first, Py_ssize_t stop,
+    real* features,
 ) noexcept nogil:
-    """features[f][example][j] = A[f PANEL + j, example], for panels first ... stop of A.
+    """features[f][example][j] = A[f PANEL + j, example], panels first <= f < stop of features.
 
     Features past the last are whatever is at hand: their sums are never stored.
     """
     cdef const real* rows[PANEL]
-    cdef Py_ssize_t start, p, j, e
-    cdef real* out
-    for start from 0 <= start < n by PANEL:
-        out = features + start * columns + first * PANEL * PANEL
-        for p in range(first, stop):
+    cdef Py_ssize_t f, p, j, e
+    for f in range(first, stop):
+        for p in range(panels):
             for j in range(PANEL):
-                rows[j] = A + (p * n + min(start + j, n - 1)) * PANEL
+                rows[j] = A + (p * n + min(f * PANEL + j, n - 1)) * PANEL
             for e from 0 <= e < PANEL by LANES:
-                transpose_block(rows, e, out + e * PANEL, PANEL)
-                transpose_block(rows + LANES, e, out + e * PANEL + LANES, PANEL)
-            out += PANEL * PANEL
+                transpose_block(rows, e, features + e * PANEL, PANEL)
+                transpose_block(rows + LANES, e, features + e * PANEL + LANES, PANEL)
+            features += PANEL * PANEL
 
 
 cdef void add_dW(
-    const real* dZ, Py_ssize_t n_out, const real* features, Py_ssize_t n_in, Py_ssize_t panels,
-    Py_ssize_t columns, real scale, real* dW, Py_ssize_t first, Py_ssize_t stop, real* packed,
+    int way, const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in,
+    Py_ssize_t panels, real scale, real* dW, real* scratch, int thread, int threads,
 ) noexcept nogil:
-    """dW += scale dZ A_prev^T, tiles of rows first ... stop, A_prev as panels of features.
+    """dW += scale dZ A_prev^T, the tiles of a thread; the sum runs over the examples.
 
-    The lanes are features, the sum runs over the examples.
+    The panels of lanes are transposed a few at a time, just before their turn.
     """
     cdef Product p
+    cdef Py_ssize_t first_tile, stop_tile, first, stop, group, width
+    cdef real* transposed = scratch + ROWS_BYTES // sizeof(real)
+    cdef Py_ssize_t lanes
     memset(&p, 0, sizeof(p))
-    p.tiles.a = rows_of(dZ, PANEL, PANEL, 1)
-    p.tiles.a.segments, p.tiles.a.segment_stride = panels, n_out * PANEL
-    p.tiles.b, p.b_panel = features, columns * PANEL
-    p.tiles.c, p.tiles.c_stride, p.c_panel, p.tiles.padded = dW, n_in, PANEL, False
+    if way == LANES_OUT:
+        p.rows, p.lanes = n_in, n_out
+        p.tiles.a = rows_of(A_prev, PANEL, PANEL, 1)
+        p.tiles.c_stride, p.tiles.c_lane = 1, n_in
+    else:
+        p.rows, p.lanes = n_out, n_in
+        p.tiles.a = rows_of(dZ, PANEL, PANEL, 1)
+        p.tiles.c_stride, p.tiles.c_lane = n_in, 1
+    p.tiles.a.segments, p.tiles.a.segment_stride = panels, p.rows * PANEL
+    p.tiles.b, p.b_panel = transposed, panels * PANEL * PANEL
+    p.c_panel = p.tiles.c_lane * PANEL
     p.tiles.at_store, p.tiles.factor = ADD, scale
-    p.rows, p.lanes, p.packed = n_out, n_in, packed
-    multiply(&p, first, stop, 0, panels_of(n_in))
+    p.packed = scratch
+    lanes = p.lanes
+    width = max(1, LANES_BYTES // (p.b_panel * <Py_ssize_t>sizeof(real)))
+    first, stop = 0, panels_of(p.lanes)
+    first_tile, stop_tile = 0, tiles_of(p.rows)
+    if stop >= 8 * threads:
+        share(stop, thread, threads, &first, &stop)
+    else:
+        share(stop_tile, thread, threads, &first_tile, &stop_tile)
+    for group from first <= group < stop by width:
+        width = min(width, stop - group)
+        transpose_features(
+            dZ if way == LANES_OUT else A_prev, lanes, panels, group, group + width, transposed
+        )
+        p.tiles.c, p.lanes = dW + group * p.c_panel, lanes - group * PANEL
+        multiply(&p, first_tile, stop_tile, 0, width)
 
 
 cdef void add_dW_by_dots(
@@ -182,35 +230,23 @@ cdef void add_db(
             db[i + j] += scale * sums[j]
 
 
-cdef inline void share(
-    Py_ssize_t n, int thread, int threads, Py_ssize_t* first, Py_ssize_t* stop
-) noexcept nogil:
-    """The part of 0 ... n that falls to a thread."""
-    first[0] = n * thread // threads
-    stop[0] = n * (thread + 1) // threads
-
-
 cdef void add_gradients(
     const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t panels,
-    const real* features, Py_ssize_t columns, real scale, real* dW, real* db, real* packed,
-    int thread, int threads,
+    real scale, real* dW, real* db, real* scratch, int thread, int threads,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T and db += scale sum(dZ): the share of one thread.
 
     Each sum belongs to one thread, whatever their number: the bits do not depend on it.
-    `features` is A_prev transposed, where `dots_pay` does not say otherwise.
     """
     cdef Py_ssize_t first, stop
-    if dots_pay(n_out, n_in, panels * PANEL):
+    cdef int way = way_to_dW(n_out, n_in, panels * PANEL)
+    if way == DOTS:
         share(panels_of(n_in), thread, threads, &first, &stop)
         add_dW_by_dots(
             dZ, n_out, A_prev, n_in, panels, scale, dW, first * PANEL, min(stop * PANEL, n_in)
         )
     else:
-        share(tiles_of(n_out), thread, threads, &first, &stop)
-        add_dW(
-            dZ, n_out, features, n_in, panels, columns, scale, dW, first, stop, packed
-        )
+        add_dW(way, dZ, n_out, A_prev, n_in, panels, scale, dW, scratch, thread, threads)
     share((n_out + 3) // 4, thread, threads, &first, &stop)
     add_db(dZ, n_out, panels, scale, db, first * 4, min(stop * 4, n_out))
 

@@ -62,7 +62,7 @@ cdef void pack(
             row = X.data + k * X.row_stride
             gather_row(
                 row, row + X.row_stride if k + 1 < X.rows else row, X.columns, order + first,
-                count, batch_size, panels + k * PANEL, n * PANEL,
+                count, batch_size, X.rows * X.columns > FAR, panels + k * PANEL, n * PANEL,
             )
         return
     for batch from 0 <= batch < count by batch_size:
@@ -86,6 +86,8 @@ cdef enum:
     # AHEAD rows early, and no more places are written at once than the cache can keep.
     GROUP = 4
     AHEAD = 8
+    # Numbers of an array that does not stay in the L2 cache.
+    FAR = 200000
 
 
 cdef void pack_group(
@@ -106,29 +108,26 @@ cdef void pack_group(
 
 cdef inline void gather_row(
     const real* row, const real* next_row, Py_ssize_t columns, const uint32_t* order,
-    Py_ssize_t count, Py_ssize_t batch_size, real* panel, Py_ssize_t panel_size,
+    Py_ssize_t count, Py_ssize_t batch_size, bint far, real* panel, Py_ssize_t panel_size,
 ) noexcept nogil:
     """One feature of every chosen example, from a contiguous row to its place in the panels.
 
-    The columns come in no order that the machine could foresee: the next row is brought
-    into the cache meanwhile, piece by piece.
+    The columns come in no order that the machine could foresee.  A row that is `far` is read
+    once from end to end, which it can; where few of its numbers are wanted, those of the
+    next row are fetched meanwhile.
     """
     cdef Py_ssize_t batch, i, stop, lane
-    cdef Py_ssize_t ahead = 0
-    cdef Py_ssize_t line = 64 // sizeof(real)
-    cdef Py_ssize_t share = (columns * PANEL + count - 1) // count  # of a row, for each panel
+    cdef bint few = count * LINE < columns
+    if far and not few:
+        for i from 0 <= i < columns by LINE:
+            touch(row + i)
     for batch from 0 <= batch < count by batch_size:
         i = batch
         stop = min(batch + batch_size, count)
         while i + PANEL <= stop:
             store(panel, gather(row, order + i))
             store(panel + LANES, gather(row, order + i + LANES))
-            if share <= PANEL * line:
-                lane = ahead + share
-                while ahead < lane:
-                    prefetch(next_row + ahead)
-                    ahead += line
-            else:
+            if far and few:
                 for lane in range(PANEL):
                     prefetch(next_row + order[i + lane])
             panel += panel_size

@@ -35,26 +35,34 @@ cdef inline Py_ssize_t tile_start(Py_ssize_t t, Py_ssize_t n) noexcept nogil:
 
 
 cdef void run_tiles(int rows, Tiles* t, Py_ssize_t count) noexcept nogil:
-    """`count` tiles of `rows` rows; where c ends with the lanes that count, in a copy of it."""
+    """`count` tiles of `rows` rows; aside, where c has other strides or no room for a panel."""
     cdef real part[TILE_ROWS * PANEL]
     cdef Tiles aside
-    cdef Py_ssize_t tile, i
+    cdef Py_ssize_t tile, i, j
     cdef real* c
-    if t.lanes == PANEL or t.padded:
+    if t.c_lane == 1 and (t.lanes == PANEL or t.lanes == LANES or t.padded):
         if t.lanes <= LANES:
             narrow_tiles(rows, t, count)
         else:
             wide_tiles(rows, t, count)
         return
     aside = t[0]
-    aside.c, aside.c_stride, aside.padded = part, PANEL, True
+    aside.c, aside.c_stride, aside.c_lane, aside.padded = part, PANEL, 1, True
+    if t.c_lane != 1:
+        aside.at_store = LINEAR
     for tile in range(count):
         c = t.c + tile * t.c_step
-        for i in range(rows):
-            memcpy(part + i * PANEL, c + i * t.c_stride, t.lanes * sizeof(real))
+        if t.c_lane == 1:
+            for i in range(rows):
+                memcpy(part + i * PANEL, c + i * t.c_stride, t.lanes * sizeof(real))
         run_tiles(rows, &aside, 1)
-        for i in range(rows):
-            memcpy(c + i * t.c_stride, part + i * PANEL, t.lanes * sizeof(real))
+        if t.c_lane == 1:
+            for i in range(rows):
+                memcpy(c + i * t.c_stride, part + i * PANEL, t.lanes * sizeof(real))
+        else:  # ADD
+            for j in range(t.lanes):
+                for i in range(rows):
+                    c[i * t.c_stride + j * t.c_lane] += t.factor * part[i * PANEL + j]
         aside.a.data += t.a_step
         aside.b += t.b_step
         aside.initial += t.initial_step
@@ -166,7 +174,7 @@ cdef void multiply(
         start, stop = depth * block // blocks, depth * (block + 1) // blocks
         t.at_store = p.tiles.at_store if block == blocks - 1 or p.tiles.at_store == ADD else LINEAR
         t.resume = block > 0 and p.tiles.at_store != ADD
-        t.c_is_far = (t.resume or t.at_store == ADD) and depth * unit >= 64
+        t.c_is_far = (t.resume or t.at_store == ADD) and t.c_lane == 1 and depth * unit >= 64
         for top from first_tile <= top < stop_tile by tiles:
             row = tile_start(top, p.rows)
             rows = tile_start(min(top + tiles, stop_tile), p.rows) - row

@@ -35,7 +35,8 @@ cdef struct Tiles:
     bint resume              # c holds the sum over the k before these
     bint c_is_far            # not in the L1 cache: bring it there while the sums are made
     real* c
-    Py_ssize_t c_stride      # from row to row
+    Py_ssize_t c_stride      # from row to row,
+    Py_ssize_t c_lane        # and from lane to lane: 1, but for ADD
     bint padded              # c has room for all lanes of the panel
     Py_ssize_t lanes         # of the panel, that count: 1 ... PANEL
     int at_store
@@ -69,14 +70,16 @@ cdef inline void finish_rows "fastnn_finish_rows"(
             store(c + i * c_stride + LANES, right[i])
 
 
-cdef void activate_tile(real* c, Py_ssize_t rows, Py_ssize_t c_stride, int activation) noexcept nogil:
+cdef void activate_tile(
+    real* c, Py_ssize_t rows, Py_ssize_t lanes, Py_ssize_t c_stride, int activation
+) noexcept nogil:
     """c = g(c) for rows of a panel."""
     cdef Py_ssize_t i
     if c_stride == PANEL:
         activate_run(c, rows * PANEL, activation, 0, c)
     else:
         for i in range(rows):
-            activate_run(c + i * c_stride, PANEL, activation, 0, c + i * c_stride)
+            activate_run(c + i * c_stride, lanes, activation, 0, c + i * c_stride)
 
 
 cdef inline void tile_rows "fastnn_tile_rows"(
@@ -104,7 +107,7 @@ cdef inline void tile_rows "fastnn_tile_rows"(
         if t.c_is_far:
             for i in range(rows):
                 prefetch(c + i * t.c_stride)
-                prefetch(c + i * t.c_stride + PANEL - 1)
+                prefetch(c + i * t.c_stride + registers * LANES - 1)
         for i in range(rows * parts):
             left[i] = splat(0)
             if i < rows and initial != NULL:
@@ -128,17 +131,20 @@ cdef inline void tile_rows "fastnn_tile_rows"(
             while parts > 1 and k > 0:
                 for i in range(rows):
                     left[i] = left[i] + splat(a_k[i * t.a.row_stride]) * load(b)
-                    right[i] = right[i] + splat(a_k[i * t.a.row_stride]) * load(b + LANES)
+                    if registers == 2:
+                        right[i] = right[i] + splat(a_k[i * t.a.row_stride]) * load(b + LANES)
                 a_k += depth_stride
                 b += PANEL
                 k -= 1
         for i in range(rows, rows * parts):
             left[i % rows] = left[i % rows] + left[i]
-            right[i % rows] = right[i % rows] + right[i]
+            if registers == 2:
+                right[i % rows] = right[i % rows] + right[i]
         if t.resume:
             for i in range(rows):
                 left[i] = left[i] + load(c + i * t.c_stride)
-                right[i] = right[i] + load(c + i * t.c_stride + LANES)
+                if registers == 2:
+                    right[i] = right[i] + load(c + i * t.c_stride + LANES)
         if t.at_store == ADD:
             finish_rows(rows, registers, ADD, left, right, c, t.c_stride, NULL, t.factor)
         elif t.at_store == RELU:
@@ -155,10 +161,12 @@ cdef inline void tile_rows "fastnn_tile_rows"(
     if t.at_store != SIGMOID and t.at_store != TANH:
         return
     if t.c_step == rows * t.c_stride:
-        activate_tile(t.c, count * rows, t.c_stride, t.at_store)
+        activate_tile(t.c, count * rows, registers * LANES, t.c_stride, t.at_store)
     else:
         for tile in range(count):
-            activate_tile(t.c + tile * t.c_step, rows, t.c_stride, t.at_store)
+            activate_tile(
+                t.c + tile * t.c_step, rows, registers * LANES, t.c_stride, t.at_store
+            )
 
 
 cdef inline void finish_derivative "fastnn_finish_derivative"(

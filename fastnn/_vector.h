@@ -192,8 +192,9 @@ static inline vector gather(const real *row, const uint32_t *column)
     return v;
 }
 
-/* Bring what p points to into the cache. */
+/* Bring what p points to into the cache: later, or now. */
 static inline void prefetch(const real *p) { __builtin_prefetch(p); }
+static inline void touch(const real *p) { (void)*(const volatile real *)p; }
 
 /* The lanes of a and b by turns, from the lower or the upper half of every 16 bytes, taken
  * `unit` lanes at a time: one instruction for 1 and 2 lanes of 4 bytes and for 1 of 8. */
