@@ -58,13 +58,21 @@ cdef inline void derivative_all "fastnn_derivative_all"(
 ) noexcept nogil:
     cdef Py_ssize_t i
     for i from 0 <= i < count by LANES:
-        store(dz + i, times_derivative(load(da + i), load(a + i), activation, slope))
+        store(
+            dz + i,
+            times_derivative(
+                load(da + i) if da != NULL else splat(1), load(a + i), activation, slope
+            ),
+        )
 
 
 cdef void derivative_run(
     const real* da, const real* a, Py_ssize_t count, int activation, real slope, real* dz
 ) noexcept nogil:
-    """dz = da g'(z), with g' from the output a, for `count` numbers.  Not for softmax."""
+    """dz = da g'(z), with g' from the output a, for `count` numbers.  Not for softmax.
+
+    With da NULL, g'(z) itself.
+    """
     if activation == SIGMOID:
         derivative_all(da, a, count, SIGMOID, 0, dz)
     elif activation == TANH:
@@ -73,8 +81,42 @@ cdef void derivative_run(
         derivative_all(da, a, count, RELU, 0, dz)
     elif activation == LEAKY_RELU:
         derivative_all(da, a, count, LEAKY_RELU, slope, dz)
-    elif dz != da:  # LINEAR
+    elif da == NULL:
+        derivative_all(da, a, count, LINEAR, 0, dz)
+    elif dz != da:
         memcpy(dz, da, count * sizeof(real))
+
+
+cdef void activate_line(
+    const real* z, Py_ssize_t count, int activation, real slope, real* a
+) noexcept nogil:
+    """`activate_run` for any count."""
+    cdef real rest[LANES]
+    cdef Py_ssize_t whole = count - count % LANES
+    activate_run(z, whole, activation, slope, a)
+    if whole < count:
+        memset(rest, 0, sizeof(rest))
+        memcpy(rest, z + whole, (count - whole) * sizeof(real))
+        activate_run(rest, LANES, activation, slope, rest)
+        memcpy(a + whole, rest, (count - whole) * sizeof(real))
+
+
+cdef void derivative_line(
+    const real* da, const real* a, Py_ssize_t count, int activation, real slope, real* dz
+) noexcept nogil:
+    """`derivative_run` for any count."""
+    cdef real rest[2 * LANES]
+    cdef Py_ssize_t whole = count - count % LANES
+    cdef real* rest_of_da = NULL
+    derivative_run(da, a, whole, activation, slope, dz)
+    if whole < count:
+        memset(rest, 0, sizeof(rest))
+        memcpy(rest, a + whole, (count - whole) * sizeof(real))
+        if da != NULL:
+            rest_of_da = rest + LANES
+            memcpy(rest_of_da, da + whole, (count - whole) * sizeof(real))
+        derivative_run(rest_of_da, rest, LANES, activation, slope, rest)
+        memcpy(dz + whole, rest, (count - whole) * sizeof(real))
 
 
 cdef void softmax_lanes(real* z, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:

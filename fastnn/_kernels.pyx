@@ -166,9 +166,19 @@ def activate(Z, int activation, double slope, A):
     """``A = g(Z)``.  OUT: A, (n, m), which may be Z itself."""
     cdef Matrix z = matrix(Z)
     cdef Matrix a = matrix(A)
+    cdef Matrix z_lines = z
+    cdef Matrix a_lines = a
+    cdef Py_ssize_t first, count, p
+    if activation != SOFTMAX and as_lines(&z_lines, &a_lines):
+        with nogil:
+            for p in range(z_lines.rows):
+                activate_line(
+                    z_lines.data + p * z_lines.row_stride, z_lines.columns, activation,
+                    <real>slope, a_lines.data + p * a_lines.row_stride,
+                )
+        return
     cdef Py_ssize_t columns = block_columns(z.columns, z.rows, CACHE_BYTES)
     cdef real* panels = <real*>allocate(z.rows * columns)
-    cdef Py_ssize_t first, count, p
     with nogil:
         for first from 0 <= first < z.columns by columns:
             count = min(columns, z.columns - first)
@@ -186,20 +196,27 @@ def activation_derivative(A, int activation, double slope, derivative):
     """
     cdef Matrix a = matrix(A)
     cdef Matrix d = matrix(derivative)
-    cdef Py_ssize_t columns = block_columns(a.columns, 2 * a.rows, CACHE_BYTES)
-    cdef real* panels = <real*>allocate(2 * a.rows * columns)
-    cdef real* ones = panels + a.rows * columns
+    cdef Matrix a_lines = a
+    cdef Matrix d_lines = d
     cdef Py_ssize_t first, count, i
+    if as_lines(&a_lines, &d_lines):
+        with nogil:
+            for i in range(a_lines.rows):
+                derivative_line(
+                    NULL, a_lines.data + i * a_lines.row_stride, a_lines.columns, activation,
+                    <real>slope, d_lines.data + i * d_lines.row_stride,
+                )
+        return
+    cdef Py_ssize_t columns = block_columns(a.columns, a.rows, CACHE_BYTES)
+    cdef real* panels = <real*>allocate(a.rows * columns)
     with nogil:
         for first from 0 <= first < a.columns by columns:
             count = min(columns, a.columns - first)
             pack(&a, NULL, first, count, count, panels, a.rows)
-            for i in range(panels_of(count) * PANEL * a.rows):
-                ones[i] = 1
             derivative_run(
-                ones, panels, panels_of(count) * PANEL * a.rows, activation, <real>slope, ones
+                NULL, panels, panels_of(count) * PANEL * a.rows, activation, <real>slope, panels
             )
-            unpack(ones, first, count, &d)
+            unpack(panels, first, count, &d)
     release(panels)
 
 
@@ -210,11 +227,22 @@ def activation_backward(dA, A, int activation, double slope, dZ, db):
     cdef Matrix dz = matrix(dZ)
     cdef real* sums = flat(db)
     cdef Py_ssize_t n = a.rows
+    cdef real scale = <real>1 / <real>max(a.columns, 1)
+    cdef Py_ssize_t first, count, p
+    cdef real* row
+    if activation != SOFTMAX and a.column_stride == da.column_stride == dz.column_stride == 1:
+        with nogil:
+            for p in range(n):
+                row = dz.data + p * dz.row_stride
+                derivative_line(
+                    da.data + p * da.row_stride, a.data + p * a.row_stride, a.columns, activation,
+                    <real>slope, row,
+                )
+                sums[p] = scale * sum_line(row, a.columns)
+        return
     cdef Py_ssize_t columns = block_columns(a.columns, 2 * n, CACHE_BYTES)
     cdef real* panels = <real*>allocate(2 * n * columns)
     cdef real* out = panels + n * columns
-    cdef real scale = <real>1 / <real>max(a.columns, 1)
-    cdef Py_ssize_t first, count, p
     with nogil:
         memset(sums, 0, n * sizeof(real))
         for first from 0 <= first < a.columns by columns:
@@ -229,12 +257,32 @@ def activation_backward(dA, A, int activation, double slope, dZ, db):
     release(panels)
 
 
+cdef int dense_forward_examples(
+    const Layer* layer, const real* W, const real* b, const Matrix* X, const Matrix* A
+) except -1:
+    cdef real* x = <real*>allocate(layer.n_in + layer.n_out + LANES)
+    cdef real* z = x + layer.n_in
+    cdef Py_ssize_t j, k
+    memset(z, 0, (layer.n_out + LANES) * sizeof(real))
+    for j in range(X.columns):
+        for k in range(layer.n_in):
+            x[k] = X.data[k * X.row_stride + j * X.column_stride]
+        forward_column(layer, W, b, x, z)
+        for k in range(layer.n_out):
+            A.data[k * A.row_stride + j * A.column_stride] = z[k]
+    release(x)
+    return 0
+
+
 def dense_forward(W, b, A_prev, int activation, double slope, A):
     """``A = g(W A_prev + b)``.  OUT: A, (n_out, m)."""
     cdef Matrix x = matrix(A_prev)
     cdef Matrix a = matrix(A)
     cdef Layer layer
     layer.n_in, layer.n_out, layer.activation, layer.slope = x.rows, a.rows, activation, <real>slope
+    if x.columns <= FEW:
+        dense_forward_examples(&layer, flat(W), flat(b), &x, &a)
+        return
     cdef Py_ssize_t columns = block_columns(x.columns, x.rows + a.rows, CACHE_BYTES)
     cdef real* panels = <real*>allocate((x.rows + a.rows) * columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real))
     cdef real* out = panels + x.rows * columns
@@ -271,8 +319,17 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
         dx = matrix(dA_prev)
     cdef Py_ssize_t n_in = x.rows
     cdef Py_ssize_t n_out = dz.rows
+    cdef real* A
+    if 0 < x.columns <= FEW:
+        A = <real*>allocate(2 * n_in * x.columns)
+        backward_columns(
+            flat(W), n_in, n_out, &dz, &x, &dx if has_dx else NULL, flat(dW), flat(db), A,
+            A + n_in * x.columns,
+        )
+        release(A)
+        return
     cdef Py_ssize_t columns = block_columns(x.columns, 2 * n_in + n_out, BLOCK_BYTES)
-    cdef real* A = <real*>allocate((2 * n_in + n_out) * columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real))
+    A = <real*>allocate((2 * n_in + n_out) * columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real))
     cdef real* dA = A + n_in * columns
     cdef real* delta = dA + n_in * columns
     cdef real* scratch = delta + n_out * columns
@@ -343,26 +400,18 @@ def output_cost(A, Y, int loss, int activation, double slope, dZ):
 
 
 cdef bint finite_matrix(const Matrix* X) noexcept nogil:
+    cdef Matrix x = X[0]
+    cdef Matrix same = x
     cdef Py_ssize_t i, j
-    cdef Py_ssize_t rows = X.rows
-    cdef Py_ssize_t columns = X.columns
-    cdef Py_ssize_t row_stride = X.row_stride
-    cdef Py_ssize_t column_stride = X.column_stride
-    cdef const real* row
-    cdef vector sums = splat(0)
-    cdef real rest = 0
-    if column_stride != 1:  # walk along the columns, which may be the contiguous ones
-        rows, columns, row_stride, column_stride = columns, rows, column_stride, row_stride
-    for i in range(rows):
-        row = X.data + i * row_stride
-        j = 0
-        if column_stride == 1:
-            while j + LANES <= columns:
-                sums = sums + load(row + j) * splat(0)  # inf * 0 is NaN
-                j += LANES
-        for j in range(j, columns):
-            rest += row[j * column_stride] * 0
-    return sum_lanes(sums) + rest == 0
+    cdef real total = 0
+    if as_lines(&x, &same):
+        for i in range(x.rows):
+            total += zero_if_finite(x.data + i * x.row_stride, x.columns)
+    else:
+        for i in range(x.rows):
+            for j in range(x.columns):
+                total += x.data[i * x.row_stride + j * x.column_stride] * 0
+    return total == 0
 
 
 def all_finite(X):
@@ -521,33 +570,27 @@ cdef class Network:
         else:
             release(memory)
 
-    cdef void forward_column(self, const Matrix* X, const Matrix* A) noexcept:
-        """One example, held in two small buffers: a layer reads one and writes the other."""
+    cdef void forward_example(self, const Matrix* X, Py_ssize_t j, const Matrix* A) noexcept:
+        """Example j, held in two small buffers: a layer reads one and writes the other."""
         cdef const Plan* plan = &self.plan
         cdef const Layer* layer
         cdef real* x = self.column
         cdef real* z = x + plan.widest + LANES
         cdef Py_ssize_t l, k
         for k in range(X.rows):
-            x[k] = X.data[k * X.row_stride]
+            x[k] = X.data[k * X.row_stride + j * X.column_stride]
         for l in range(plan.n_layers):
             layer = &plan.layers[l]
-            dense_column(
-                plan.theta + layer.W, plan.theta + layer.b, layer.n_in, layer.n_out, x, z
-            )
-            if layer.activation == SOFTMAX:
-                softmax_column(z, layer.n_out)
-            else:
-                activate_run(
-                    z, (layer.n_out + LANES - 1) // LANES * LANES, layer.activation, layer.slope, z
-                )
+            forward_column(layer, plan.theta + layer.W, plan.theta + layer.b, x, z)
             x, z = z, x
         for k in range(A.rows):
-            A.data[k * A.row_stride] = x[k]
+            A.data[k * A.row_stride + j * A.column_stride] = x[k]
 
     cdef int forward_into(self, const Matrix* X, const Matrix* A, int threads) except -1:
-        if X.columns == 1:
-            self.forward_column(X, A)
+        cdef Py_ssize_t j
+        if X.columns <= FEW:
+            for j in range(X.columns):
+                self.forward_example(X, j, A)
             return 0
         cdef Job job
         memset(&job, 0, sizeof(job))

@@ -254,6 +254,11 @@ cdef void add_gradients(
 # --- one example --------------------------------------------------------------------------
 
 
+cdef enum:
+    # Up to so many examples are taken one by one: a panel would be mostly padding.
+    FEW = 5
+
+
 cdef inline void column_rows "fastnn_column_rows"(
     int rows, const real* W, const real* b, Py_ssize_t n_in, const real* x, real* z
 ) noexcept nogil:
@@ -323,3 +328,72 @@ cdef void softmax_column(real* z, Py_ssize_t n) noexcept nogil:
         total += z[k]
     for k from 0 <= k < padded by LANES:
         store(z + k, load(z + k) / splat(total))
+
+
+cdef void forward_column(
+    const Layer* layer, const real* W, const real* b, const real* x, real* z
+) noexcept nogil:
+    """z = g(W x + b) for one example; z has room up to a whole register."""
+    dense_column(W, b, layer.n_in, layer.n_out, x, z)
+    if layer.activation == SOFTMAX:
+        softmax_column(z, layer.n_out)
+    else:
+        activate_run(
+            z, (layer.n_out + LANES - 1) // LANES * LANES, layer.activation, layer.slope, z
+        )
+
+
+cdef void backward_columns(
+    const real* W, Py_ssize_t n_in, Py_ssize_t n_out, const Matrix* dZ, const Matrix* A_prev,
+    const Matrix* dA_prev, real* dW, real* db, real* x, real* dx,
+) noexcept nogil:
+    """The gradients of a layer from up to FEW examples, one row of W at a time.
+
+    x and dx have room for A_prev and dA_prev, one example after the other.
+    """
+    cdef Py_ssize_t m = dZ.columns
+    cdef Py_ssize_t i, j, k
+    cdef real scale = <real>1 / <real>max(m, 1)
+    cdef real d
+    for j in range(m):
+        for k in range(n_in):
+            x[j * n_in + k] = A_prev.data[k * A_prev.row_stride + j * A_prev.column_stride]
+            dx[j * n_in + k] = 0
+    for i in range(n_out):
+        db[i] = 0
+        for j in range(m):
+            d = dZ.data[i * dZ.row_stride + j * dZ.column_stride]
+            db[i] += d
+            if j == 0:
+                scaled_row(x, d, n_in, dW + i * n_in)
+            else:
+                add_scaled_row(x + j * n_in, d, n_in, dW + i * n_in)
+            if dA_prev != NULL:
+                add_scaled_row(W + i * n_in, d, n_in, dx + j * n_in)
+        if m > 1:
+            db[i] *= scale
+            scaled_row(dW + i * n_in, scale, n_in, dW + i * n_in)
+    if dA_prev != NULL:
+        for j in range(m):
+            for k in range(n_in):
+                dA_prev.data[k * dA_prev.row_stride + j * dA_prev.column_stride] = dx[j * n_in + k]
+
+
+cdef inline void scaled_row(const real* x, real factor, Py_ssize_t n, real* y) noexcept nogil:
+    """y = factor x."""
+    cdef Py_ssize_t k = 0
+    while k + LANES <= n:
+        store(y + k, splat(factor) * load(x + k))
+        k += LANES
+    for k in range(k, n):
+        y[k] = factor * x[k]
+
+
+cdef inline void add_scaled_row(const real* x, real factor, Py_ssize_t n, real* y) noexcept nogil:
+    """y += factor x."""
+    cdef Py_ssize_t k = 0
+    while k + LANES <= n:
+        store(y + k, load(y + k) + splat(factor) * load(x + k))
+        k += LANES
+    for k in range(k, n):
+        y[k] += factor * x[k]

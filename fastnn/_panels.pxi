@@ -25,6 +25,60 @@ cdef inline real* flat(array) noexcept:
     return <real*>cnp.PyArray_DATA(<cnp.ndarray>array)
 
 
+cdef inline void turn(Matrix* x) noexcept nogil:
+    """The transpose."""
+    x.rows, x.columns = x.columns, x.rows
+    x.row_stride, x.column_stride = x.column_stride, x.row_stride
+
+
+cdef bint as_lines(Matrix* x, Matrix* y) noexcept nogil:
+    """Whether x and y, of one shape, are contiguous along the same axis: then along their rows,
+    which are as long as they can be."""
+    if x.column_stride != 1 or y.column_stride != 1:
+        turn(x)
+        turn(y)
+    if x.column_stride != 1 or y.column_stride != 1:
+        return False
+    if x.row_stride == x.columns and y.row_stride == y.columns:
+        x.columns, x.rows = x.rows * x.columns, 1
+        y.columns, y.rows = x.columns, 1
+    return True
+
+
+cdef inline real sum_line(const real* x, Py_ssize_t count) noexcept nogil:
+    """Sum of `count` contiguous numbers, in four registers at a time."""
+    cdef vector total[4]
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j
+    cdef real rest = 0
+    for j in range(4):
+        total[j] = splat(0)
+    while i + 4 * LANES <= count:
+        for j in range(4):
+            total[j] = total[j] + load(x + i + j * LANES)
+        i += 4 * LANES
+    for i in range(i, count):
+        rest += x[i]
+    return sum_lanes((total[0] + total[1]) + (total[2] + total[3])) + rest
+
+
+cdef inline real zero_if_finite(const real* x, Py_ssize_t count) noexcept nogil:
+    """Sum of x * 0, which is NaN where x holds NaN or an infinity."""
+    cdef vector total[4]
+    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t j
+    cdef real rest = 0
+    for j in range(4):
+        total[j] = splat(0)
+    while i + 4 * LANES <= count:
+        for j in range(4):
+            total[j] = total[j] + load(x + i + j * LANES) * splat(0)
+        i += 4 * LANES
+    for i in range(i, count):
+        rest += x[i] * 0
+    return sum_lanes((total[0] + total[1]) + (total[2] + total[3])) + rest
+
+
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
     return (columns + PANEL - 1) // PANEL
 
