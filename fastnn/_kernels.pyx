@@ -122,7 +122,7 @@ cdef enum:
     # of X is then read once for many of them.
     BLOCK_BYTES = 7864320
     # Examples of a block: enough for the sums of dW, no more than the caches hold.
-    BLOCK_COLUMNS = 512
+    BLOCK_COLUMNS = 256
     # Of a sum, what is taken at a time: its panel of b fills three quarters of a 32 KB L1 cache.
     DEPTH = 512
     # Bytes of rows that are kept side by side in the L2 cache, for at least so many panels,
