@@ -41,7 +41,7 @@ cdef struct Job:
     double* costs
     Py_ssize_t work               # multiplications since the last look for Ctrl-C
     bint stop
-    team team
+    team* team
 
 
 cdef void poll(Job* job, Py_ssize_t count) noexcept nogil:
@@ -70,7 +70,10 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
     cdef bint direct = (
         job.Y.column_stride == 1 and plan.layers[plan.n_layers - 1].activation != SOFTMAX
     )
-    for first from thread * job.columns <= first < job.X.columns by job.team.size * job.columns:
+    while True:
+        first = team_claim(job.team) * job.columns
+        if first >= job.X.columns:
+            return
         count = min(job.columns, job.X.columns - first)
         x, z = memory, memory + half
         pack(job.X, NULL, first, count, count, x, plan.n_in)
@@ -147,20 +150,21 @@ cdef void backward_layer(
             panels_at(dZ_of(job, l - 1), layer.n_in), first, stop, count, scratch_of(job, thread),
         )
         clear_padding(dZ_of(job, l - 1), layer.n_in, first, stop, count)
-    team_meet(&job.team)
+    team_meet(job.team, thread)
     add_gradients(
         dZ, layer.n_out, A_prev, layer.n_in, panels, scale, sums + layer.W, sums + layer.b,
         scratch_of(job, thread), thread, job.team.size,
     )
-    team_meet(&job.team)
+    team_meet(job.team, thread)
 
 
 cdef double run_block(
-    Job* job, const real* X, const real* Y, Py_ssize_t count, real scale, real* sums, int thread
+    Job* job, const real* X, const real* Y, Py_ssize_t count, real scale, real* sums, int thread,
+    bint* over,
 ) noexcept nogil:
     """Return, to thread 0, the loss summed over a block; sums += scale * gradients, unless NULL.
 
-    `sums` may be the parameters themselves.
+    `sums` may be the parameters themselves.  OUT: over, whether this thread is to stop.
     """
     cdef const Plan* plan = job.plan
     cdef const Layer* last = &plan.layers[plan.n_layers - 1]
@@ -177,12 +181,12 @@ cdef double run_block(
         for l in range(plan.n_layers - 1, -1, -1):
             backward_layer(job, X, count, l, scale, sums, thread)
     else:
-        team_meet(&job.team)
+        team_meet(job.team, thread)
     if thread == 0:
         for l in range(panels_of(count)):
             cost += job.panel_costs[l]
         poll(job, count)
-    team_meet(&job.team)
+    over[0] = team_review(job.team, thread) or job.stop
     return cost
 
 
@@ -203,7 +207,7 @@ cdef void pack_share(
 
 
 cdef double run_blocks(
-    Job* job, Py_ssize_t first, Py_ssize_t count, real scale, real* sums, int thread
+    Job* job, Py_ssize_t first, Py_ssize_t count, real scale, real* sums, int thread, bint* over
 ) noexcept nogil:
     """`run_block` over any number of examples, packed piece by piece."""
     cdef Py_ssize_t done, width
@@ -212,17 +216,18 @@ cdef double run_blocks(
         width = min(job.columns, count - done)
         pack_share(job, job.X, first + done, width, width, job.X_window, thread)
         pack_share(job, job.Y, first + done, width, width, job.Y_window, thread)
-        team_meet(&job.team)
-        cost += run_block(job, job.X_window, job.Y_window, width, scale, sums, thread)
-        if job.stop:
+        team_meet(job.team, thread)
+        cost += run_block(job, job.X_window, job.Y_window, width, scale, sums, thread, over)
+        if over[0]:
             break
     return cost
 
 
 cdef void gradients_job(Job* job, int thread) noexcept nogil:
     """The cost of all examples, and their gradients unless these are NULL."""
+    cdef bint over = False
     cdef double cost = run_blocks(
-        job, 0, job.X.columns, <real>1 / <real>max(job.X.columns, 1), job.gradients, thread
+        job, 0, job.X.columns, <real>1 / <real>max(job.X.columns, 1), job.gradients, thread, &over
     )
     if thread == 0:
         job.costs[0] = cost / max(job.X.columns, 1)
@@ -231,27 +236,33 @@ cdef void gradients_job(Job* job, int thread) noexcept nogil:
 # --- gradient descent ---------------------------------------------------------------------
 
 
-cdef double epoch_of_large_batches(Job* job, int thread) noexcept nogil:
-    """One epoch, returning the sum of the batch costs, where a batch has several blocks."""
+cdef double epoch_of_large_batches(Job* job, int thread, bint* over) noexcept nogil:
+    """One epoch, returning the sum of the batch costs, where a batch has several blocks.
+
+    OUT: over, whether this thread is to stop.
+    """
     cdef Py_ssize_t first, count, i, start, stop
     cdef double total = 0
     cdef real learning_rate = <real>job.learning_rate
-    share(job.plan.n_parameters, thread, job.team.size, &start, &stop)
     for first from 0 <= first < job.X.columns by job.batch_size:
         count = min(job.batch_size, job.X.columns - first)
+        share(job.plan.n_parameters, thread, job.team.size, &start, &stop)
         memset(job.gradients + start, 0, (stop - start) * sizeof(real))
         total += run_blocks(
-            job, first, count, <real>1 / <real>count, job.gradients, thread
+            job, first, count, <real>1 / <real>count, job.gradients, thread, over
         ) / count
-        if job.stop:
+        if over[0]:
             break
+        share(job.plan.n_parameters, thread, job.team.size, &start, &stop)
         for i in range(start, stop):
             job.plan.theta[i] -= learning_rate * job.gradients[i]
-        team_meet(&job.team)
+        team_meet(job.team, thread)
     return total
 
 
-cdef double epoch_of_small_batches(Job* job, bint packed, int thread) noexcept nogil:
+cdef double epoch_of_small_batches(
+    Job* job, bint packed, int thread, bint* over
+) noexcept nogil:
     """One epoch, returning the sum of the batch costs, where a batch is one block.
 
     The window holds the next batches, packed; the update is made where dW is summed.
@@ -264,7 +275,7 @@ cdef double epoch_of_small_batches(Job* job, bint packed, int thread) noexcept n
             count = min(window, job.X.columns - first)
             pack_share(job, job.X, first, count, job.batch_size, job.X_window, thread)
             pack_share(job, job.Y, first, count, job.batch_size, job.Y_window, thread)
-            team_meet(&job.team)
+            team_meet(job.team, thread)
         for batch in range(job.window_batches):
             count = min(job.batch_size, job.X.columns - first - batch * job.batch_size)
             if count <= 0:
@@ -272,9 +283,9 @@ cdef double epoch_of_small_batches(Job* job, bint packed, int thread) noexcept n
             total += run_block(
                 job, job.X_window + batch * job.plan.n_in * job.columns,
                 job.Y_window + batch * job.plan.n_out * job.columns, count,
-                <real>(-job.learning_rate / count), job.plan.theta, thread,
+                <real>(-job.learning_rate / count), job.plan.theta, thread, over,
             ) / count
-            if job.stop:
+            if over[0]:
                 return total
     return total
 
@@ -287,17 +298,18 @@ cdef void train_job(Job* job, int thread) noexcept nogil:
     cdef double total
     cdef Py_ssize_t e
     cdef bint packed = False
+    cdef bint over = False
     for e in range(job.epochs):
         if thread == 0:
             job.order = order + e * m if order != NULL else NULL
             memcpy(job.whole_epoch, job.plan.theta, job.plan.n_parameters * sizeof(real))
-        team_meet(&job.team)
+        team_meet(job.team, thread)
         if job.window_batches:
-            total = epoch_of_small_batches(job, packed, thread)
+            total = epoch_of_small_batches(job, packed, thread, &over)
             packed = order == NULL and job.window_batches == batches
         else:
-            total = epoch_of_large_batches(job, thread)
-        if job.stop:
+            total = epoch_of_large_batches(job, thread, &over)
+        if over:
             return
         if thread == 0:
             job.costs[e] = total / max(batches, 1)
@@ -309,39 +321,44 @@ ctypedef void (*Run)(Job*, int) noexcept nogil
 
 
 @cython.final
-cdef class Helper:
-    """What a thread beside the caller's runs."""
+cdef class Team:
+    """What the threads of a call share; each helper runs this object.
 
+    It outlives the call: a helper that comes too late finds here that it is.
+    """
+
+    cdef team team
     cdef Job* job
     cdef Run run
-    cdef int thread
 
     def __call__(self):
+        cdef int thread
         with nogil:
-            team_join(&self.job.team)
-            self.run(self.job, self.thread)
-            team_leave(&self.job.team)
+            thread = team_join(&self.team)
+            if thread:
+                self.run(self.job, thread)
+                team_leave(&self.team)
 
 
-cdef int run_team(Job* job, Run run, int threads) except -1:
-    """Run the job on up to `threads` threads; fewer where no more can be started.
+cdef int run_team(Job* job, Run run, int threads, bint meets) except -1:
+    """Run the job, in which threads meet or do not, on up to `threads` of them; fewer where no
+    more can be started.
 
     Afterwards, where the job has been stopped, an exception is set but not yet raised.
     """
-    cdef Helper helper
-    cdef int size = 1
-    while size < threads:
-        helper = Helper.__new__(Helper)
-        helper.job, helper.run, helper.thread = job, run, size
-        try:
-            start_new_thread(helper, ())
-        except RuntimeError:
-            break
-        size += 1
+    cdef Team together = Team.__new__(Team)
+    cdef int helpers = 0
+    job.team, together.job, together.run = &together.team, job, run
+    try:
+        while helpers < threads - 1:
+            start_new_thread(together, ())
+            helpers += 1
+    except RuntimeError:
+        pass
     with nogil:
-        team_open(&job.team, size)
+        team_open(job.team, helpers, meets)
         run(job, 0)
-        team_close(&job.team)
+        team_close(job.team)
     return 0
 
 

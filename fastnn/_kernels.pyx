@@ -84,9 +84,11 @@ cdef extern from "_vector.h" nogil:
 cdef extern from "_team.h" nogil:
     ctypedef struct team:
         int size
-    void team_meet(team* t) noexcept
-    void team_open(team* t, int size) noexcept
-    void team_join(team* t) noexcept
+    void team_meet(team* t, int thread) noexcept
+    int team_review(team* t, int thread) noexcept
+    int team_claim(team* t) noexcept
+    int team_join(team* t) noexcept
+    void team_open(team* t, int helpers, bint meets) noexcept
     void team_leave(team* t) noexcept
     void team_close(team* t) noexcept
 
@@ -134,7 +136,7 @@ cdef enum:
     SCRATCH_BYTES = ROWS_BYTES + LANES_BYTES
     PACK_BYTES = 16384
     # Multiplications in a call below which starting another thread does not pay.
-    THREADS_WORK = 20000000
+    THREADS_WORK = 40000000
     # Multiplications between two looks for Ctrl-C: some 20 ms at the slowest.
     POLL_WORK = 100000000
 
@@ -601,7 +603,7 @@ cdef class Network:
         threads = useful_threads(<int>min(<Py_ssize_t>threads, blocks), work, work)
         job.memory = self.borrow(threads * (2 * self.plan.widest * job.columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real)))
         job.scratch = job.memory + threads * 2 * self.plan.widest * job.columns
-        run_team(&job, forward_job, threads)
+        run_team(&job, forward_job, threads, False)
         self.give_back(job.memory)
         if job.stop:
             raise_pending()
@@ -686,7 +688,7 @@ cdef class Network:
         if gradients is not None:
             job.gradients = flat(gradients)
             memset(job.gradients, 0, self.plan.n_parameters * sizeof(real))
-        run_team(&job, gradients_job, threads)
+        run_team(&job, gradients_job, threads, True)
         self.give_back(job.memory)
         if job.stop:
             raise_pending()
@@ -714,7 +716,7 @@ cdef class Network:
         threads = self.prepare(
             &job, max(1, min(batch_size, x.columns)), x.columns * job.epochs, threads
         )
-        run_team(&job, train_job, threads)
+        run_team(&job, train_job, threads, True)
         if job.stop:
             memcpy(self.plan.theta, job.whole_epoch, self.plan.n_parameters * sizeof(real))
         self.give_back(job.memory)
