@@ -123,6 +123,8 @@ cdef enum:
     # The same for forward and back, and for mini-batches that are gathered at a time: a row
     # of X is then read once for many of them.
     BLOCK_BYTES = 7864320
+    # What of it is left to them, at least, by the order of the examples.
+    WINDOW_BYTES = 2097152
     # Examples of a block: enough for the sums of dW, no more than the caches hold.
     BLOCK_COLUMNS = 256
     # Of a sum, what is taken at a time: its panel of b fills three quarters of a 32 KB L1 cache.
@@ -659,7 +661,9 @@ cdef class Network:
             threads, min(job.columns, batch) * plan.multiplications, whole * plan.multiplications
         )
         if batch <= job.columns:
-            room = BLOCK_BYTES // <Py_ssize_t>sizeof(real) - job.columns * (in_block - data)
+            room = BLOCK_BYTES - (m * <Py_ssize_t>sizeof(uint32_t) if job.order != NULL else 0)
+            room = max(<Py_ssize_t>WINDOW_BYTES, room) // <Py_ssize_t>sizeof(real)
+            room -= job.columns * (in_block - data)
             job.window_batches = max(1, min(room // (data * job.columns), (m + batch - 1) // batch))
         cdef Py_ssize_t window = job.columns * max(1, job.window_batches)
         job.memory = self.borrow(
