@@ -5,7 +5,7 @@ This source is built once for each SIMD level and dtype (see ``_simd/`` and ``se
 codes stand in ``_kernels_numpy.py``; this page says how it is made fast.
 
 Panels
-    Examples are taken in blocks that stay in the L2 cache through the whole network, and a
+    Examples are taken in blocks of a few hundred through the whole network and back, and a
     block is packed into panels of PANEL = 2 registers of examples::
 
         panel p: feature 0 [PANEL examples], feature 1 [PANEL examples], ...
@@ -16,7 +16,8 @@ One tile, three products
     `tile` keeps TILE_ROWS x PANEL sums in registers and adds ``a[row, k] * b[k, column]``
     to them for every k.  With a = W, b = a panel of A_prev it is ``W A_prev + b``; with
     a = W^T, b = a panel of dZ it is ``W^T dZ``; with a = dZ, b = A_prev transposed it is
-    ``dZ A_prev^T``.  Its results are still in the L1 cache when the activation, its
+    ``dZ A_prev^T``.  `multiply` takes the tiles in an order that keeps their operands in the
+    caches: a panel in the L1 cache for all rows, the rows in the L2 cache for all panels.  Its results are still in the L1 cache when the activation, its
     derivative or the update is applied to them.
 Dot products
     Where a product is small (few rows, or a single example) `dot_tile` and `dense_column`
@@ -29,6 +30,7 @@ The rooms, each built on those before it::
     _panels.pxi        arrays of any strides, and the panels that they are packed into
     _activations.pxi   activations and their derivatives on panels
     _tile.pxi          the register tiles
+    _product.pxi       the order of the tiles of a matrix product
     _layers.pxi        dense layers on panels, forward and back, and a single example
     _output.pxi        the cost, and dZ of the output
     _engine.pxi        whole networks: blocks, mini-batches, epochs, threads (_team.h)
