@@ -136,10 +136,10 @@ cdef void pack(
 
 
 cdef enum:
-    # Panels that are packed side by side: rows are read 256 bytes at a time, from memory
+    # Panels that are packed side by side: rows are read 512 bytes at a time, from memory
     # AHEAD rows early, and no more places are written at once than the cache can keep.
-    GROUP = 4
-    AHEAD = 8
+    GROUP = 8
+    AHEAD = 4
     # Numbers of an array that does not stay in the L2 cache.
     FAR = 200000
 
