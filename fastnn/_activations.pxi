@@ -119,20 +119,39 @@ cdef void derivative_line(
         memcpy(dz + whole, rest, (count - whole) * sizeof(real))
 
 
+cdef inline vector sum_and_lost(vector total, vector e, vector* lost) noexcept nogil:
+    """total + e, and what rounding took from it added to `lost` (Knuth's two-sum)."""
+    cdef vector result = total + e
+    cdef vector added = result - total
+    lost[0] = lost[0] + ((total - (result - added)) + (e - added))
+    return result
+
+
+cdef inline vector quotient(vector e, vector total, vector inverse, vector lost) noexcept nogil:
+    """e / (total + lost); in float64 corrected by its remainder, within 2 units in the last place."""
+    cdef vector a
+    if SINGLE:
+        return e / total
+    a = e * inverse
+    return a + (remainder_of(e, a, total) - a * lost) * inverse
+
+
 cdef void softmax_lanes(real* z, Py_ssize_t n, Py_ssize_t stride) noexcept nogil:
     """In place for LANES examples: z[k * stride + lane] over the n classes k."""
     cdef Py_ssize_t k
-    cdef vector e
+    cdef vector e, inverse
     cdef vector largest = splat(-1) / splat(0)
     cdef vector total = splat(0)
+    cdef vector lost = splat(0)
     for k in range(n):
         largest = maximum(largest, load(z + k * stride))
     for k in range(n):
         e = exp_negative(load(z + k * stride) - largest)
         store(z + k * stride, e)
-        total = total + e
+        total = total + e if SINGLE else sum_and_lost(total, e, &lost)
+    inverse = splat(1) / total
     for k in range(n):
-        store(z + k * stride, load(z + k * stride) / total)
+        store(z + k * stride, quotient(load(z + k * stride), total, inverse, lost))
 
 
 cdef void softmax_backward_lanes(

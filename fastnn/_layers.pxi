@@ -319,15 +319,24 @@ cdef void softmax_column(real* z, Py_ssize_t n) noexcept nogil:
     cdef Py_ssize_t k
     cdef Py_ssize_t padded = (n + LANES - 1) // LANES * LANES
     cdef real largest = z[0]
-    cdef real total = 0
+    cdef real sum = 0
+    cdef vector total = splat(0)
+    cdef vector lost = splat(0)
+    cdef vector inverse
     for k in range(1, n):
         largest = largest if largest > z[k] else z[k]
     for k from 0 <= k < padded by LANES:
         store(z + k, exp_negative(load(z + k) - splat(largest)))
-    for k in range(n):
-        total += z[k]
+    if SINGLE:
+        for k in range(n):
+            sum += z[k]
+        total = splat(sum)
+    else:
+        for k in range(n):  # the same in every lane
+            total = sum_and_lost(total, splat(z[k]), &lost)
+    inverse = splat(1) / total
     for k from 0 <= k < padded by LANES:
-        store(z + k, load(z + k) / splat(total))
+        store(z + k, quotient(load(z + k), total, inverse, lost))
 
 
 cdef void forward_column(

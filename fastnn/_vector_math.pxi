@@ -16,8 +16,14 @@ cdef inline vector exp_reduce(vector x, vector* shifted) noexcept nogil:
     return (x - n * splat(0.6931471803691238)) - n * splat(1.9082149292705878e-10)
 
 
-cdef inline vector expm1_reduced(vector r) noexcept nogil:
-    """exp(r) - 1 for |r| <= ln(2) / 2: r + r^2 q(r)."""
+cdef inline vector exp_reduce_lost(vector x, vector shifted, vector r) noexcept nogil:
+    """What rounding took from r, in float64."""
+    cdef vector n = shifted - splat(MAGIC)
+    return ((x - n * splat(0.6931471803691238)) - r) - n * splat(1.9082149292705878e-10)
+
+
+cdef inline vector exp_series(vector r) noexcept nogil:
+    """q(r) of exp(r) = 1 + r + r^2 q(r), for |r| <= ln(2) / 2."""
     cdef vector q
     if SINGLE:
         q = splat(0.00139412183) * r + splat(0.00836323507)
@@ -34,19 +40,28 @@ cdef inline vector expm1_reduced(vector r) noexcept nogil:
         q = q * r + splat(0.0416666666666238165)
         q = q * r + splat(0.166666666666666746)
         q = q * r + splat(0.500000000000000103)
-    return r * r * q + r
+    return q
+
+
+cdef inline vector expm1_reduced(vector r) noexcept nogil:
+    """exp(r) - 1 for |r| <= ln(2) / 2."""
+    return r * r * exp_series(r) + r
 
 
 cdef inline vector exp_negative(vector x) noexcept nogil:
     """exp(x) for x <= 0 or NaN; subnormal results are rounded once, -inf gives 0."""
-    cdef vector shifted
+    cdef vector shifted, r_lost, one_plus_r, power
     # Below the clamp the result is 0 all the same, and n stays within the exponent's range.
     x = maximum(splat(-104.0 if SINGLE else -746.0), x)
     cdef vector r = exp_reduce(x, &shifted)
     # 2^n may be subnormal: scale by 2^(n + 64) first, exactly, then by 2^-64.
     if SINGLE:
         return (expm1_reduced(r) + splat(1)) * power_of_two(shifted, 64) * splat(5.421010862427522e-20)
-    return (expm1_reduced(r) + splat(1)) * power_of_two(shifted, 512) * splat(7.458340731200207e-155)
+    # Put back what rounding took from r and from 1 + r.
+    r_lost = exp_reduce_lost(x, shifted, r)
+    one_plus_r = splat(1) + r
+    power = one_plus_r + (r * r * exp_series(r) + (r_lost + (r - (one_plus_r - splat(1)))))
+    return power * power_of_two(shifted, 512) * splat(7.458340731200207e-155)
 
 
 cdef inline vector sigmoid(vector x) noexcept nogil:
