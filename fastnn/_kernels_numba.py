@@ -11,11 +11,17 @@ strides: it is compiled once for each dtype, and Numba keeps the result on disk.
 """
 
 import functools
+import itertools
 import time
 
 import numba
 import numpy as np
 from numba.core import types
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_machinery import register_pass
+from numba.core.typed_passes import InlineOverloads, NativeLowering, NopythonRewrites
+from numba.core.untyped_passes import InlineClosureLikes
 
 from fastnn._numba_tile import (
     DOT_COLUMNS,
@@ -25,6 +31,7 @@ from fastnn._numba_tile import (
     copy_vectors,
     dot_tile,
     elementwise,
+    gather_vectors,
     is_null,
     lanes,
     lanes_of,
@@ -32,12 +39,12 @@ from fastnn._numba_tile import (
     null,
     pointer,
     power_of_two,
+    register_tile,
     round_to_integer,
     softmax_backward,
     softmax_vectors,
     split_exponent,
     stack,
-    tile,
     transpose_block,
     where_less,
     with_sign,
@@ -74,34 +81,32 @@ LOSS_CODES = {
     "cross_entropy": CROSS_ENTROPY,
 }
 
-# One pass over the weights works on so many rows of so many panels (0.5 MB), which stay in the
-# L2 cache while the weights come by.
-PASS_DEPTH, PASS_PANELS = 512, 16
+# Of a sum, what is taken at a time: its panel of 32 KB stays in the L1 cache.
+DEPTH = 512
+# Numbers of W^T that are copied side by side, which stay in the L2 cache; for a product of at
+# least so many panels and weights.
+SLAB, PACK_PANELS, PACK_SIZE = 1 << 16, 8, 4096
 # Bytes of all panels of a block, and its examples: enough for the sums of dW.
 BLOCK_BYTES = 1 << 22
 BLOCK_COLUMNS = 256
-# Bytes of transposed features that `add_dW` works on.
-FEATURE_BYTES = 1 << 17
-# So many rows of W are many for `multiply_panels`.
-MANY_ROWS = 128
 # Bytes of packed examples that training keeps ahead: see `pack_blocks`.
 CHUNK_BYTES = 1 << 22
 # Seconds between two looks for Ctrl-C.
 POLL_SECONDS = 0.05
 # Multiplications between two looks elsewhere: some 20 ms.
 POLL_WORK = 1e9
+# Panels that are packed side by side.
+GROUP = 4
 # So few examples are computed one by one, as rows of a matrix-vector product.
 FEW = 4
 
-FEATURE_VECTORS = FEATURE_BYTES // (4 * MOST_LANES)
-# Numbers that an elementwise kernel takes at a time.
-RUN = 1024
+# Numbers that an elementwise kernel takes at a time, and of a row to go along.
+RUN, LONG_ROW = 1024, 32
 
 # As arguments these are numbers; the literals 0 and 1 would be types, and compiled for apart.
 ZERO, ONE = np.int64(0), np.int64(1)
 
 EIGHT_VECTORS = 8 * MOST_LANES
-TILE_SIZE = TILE_ROWS * 2 * MOST_LANES
 MOST_PANEL = 2 * MOST_LANES
 
 
@@ -110,9 +115,63 @@ MOST_PANEL = 2 * MOST_LANES
 # error_model: a division by zero is inf, as in NumPy, and no branch.  contract: a product
 # and a sum may become one fused multiply-add.
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
+
+
+class _Part(JITCodeLibrary):
+    """The code of an inner function: LLVM optimizes it where it is linked to, and only there.
+
+    As Numba has it, each function would be optimized and made machine code of by itself,
+    and once more in each of its callers.
+    """
+
+    def _optimize_functions(self, module):
+        module.data_layout = self.codegen._data_layout
+
+    def finalize(self):
+        self._finalized = True
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _PartLowering(NativeLowering):
+    """Lowering of an inner function, which becomes a `_Part`."""
+
+    _name = "fastnn_part_lowering"
+
+    def run_pass(self, state):
+        state.library = part = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        super().run_pass(state)
+        # By this object callers find the function, and link it and what it calls; Numba wants
+        # one of this kind.  Nobody calls it.
+        key = [].append
+        state.targetctx.insert_user_function(key, state.cr.fndesc, [part, *part._linking_libraries])
+        state.cr = state.cr._replace(cfunc=key)
+        return True
+
+
+# Passes for what these functions do not have: closures, overloads to inline, array expressions.
+NEEDLESS = (InlineClosureLikes, InlineOverloads, NopythonRewrites)
+
+
+class _PartCompiler(CompilerBase):
+    """Numba's own pipeline, with that lowering and without the needless passes."""
+
+    def define_pipelines(self):
+        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
+        pipeline.passes = [
+            (_PartLowering if step is NativeLowering else step, why)
+            for step, why in pipeline.passes
+            if step not in NEEDLESS
+        ]
+        pipeline.finalize()
+        return [pipeline]
+
+
 # Inner functions are not called from Python and need no wrapper for it, which saves half a
-# second of compilation in each...
-jit = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+# second of compilation in each.
+jit = numba.njit(
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_PartCompiler, **OPTIONS
+)
 
 
 class PerDtype(dict):
@@ -127,6 +186,7 @@ class PerDtype(dict):
     def __init__(self, parameters, function):
         super().__init__()
         self.parameters, self.function = parameters, function
+        self.compiled = []
 
     def __missing__(self, char):
         signature = _signature(self.parameters, types.float32 if char == "f" else types.float64)
@@ -134,7 +194,9 @@ class PerDtype(dict):
             compiled = numba.njit(signature, cache=True, **OPTIONS)(self.function)
         except RuntimeError:  # no folder to keep it in
             compiled = numba.njit(signature, **OPTIONS)(self.function)
-        return self.setdefault(char, compiled)
+        self.compiled.append(compiled)
+        # The function itself: its types are known, Numba need not look at them in each call.
+        return self.setdefault(char, compiled.overloads[signature].entry_point)
 
 
 def _signature(parameters, real):
@@ -315,24 +377,50 @@ def binary_cross_entropy(a, y):
     return -(y * log_of_probability(a) + (1.0 - y) * log_of_rest)
 
 
-# out = g(z); out = dA g'(z), written from the output a; out += loss.  linear has no row: there
-# is nothing to do in place.
+def relu(z):
+    """z, or 0 where z < 0: that is false for NaN, which stays."""
+    return where_less(z, 0.0, 0.0, z)
+
+
+def leaky_relu(z, slope):
+    return where_less(0.0, z, z, z * slope)
+
+
+# dA g'(z), written from the output a.
+BACKWARD = {
+    LINEAR: lambda da, a, slope: da,
+    SIGMOID: lambda da, a, slope: da * (a * (1.0 - a)),
+    TANH: lambda da, a, slope: da * (1.0 - a * a),
+    RELU: lambda da, a, slope: da * where_less(0.0, a, 1.0, 0.0),
+    LEAKY_RELU: lambda da, a, slope: da * where_less(0.0, a, 1.0, slope),
+}
+# What becomes of the sums of a tile: g(sum) for the short ones, c + number * sum, or, for
+# DERIVATIVE + an activation's code, sum * g'.
+ADD, DERIVATIVE = 8, 16
+tiles = register_tile(
+    {
+        LINEAR: lambda z, c, a, number: z,
+        RELU: lambda z, c, a, number: relu(z),
+        LEAKY_RELU: lambda z, c, a, number: leaky_relu(z, number),
+        ADD: lambda z, c, a, number: c() + z * number,
+    }
+    | {
+        DERIVATIVE + g: lambda z, c, a, number, f=f: f(z, a(), number)
+        for g, f in BACKWARD.items()
+        if g != LINEAR
+    }
+)
+# out = g(z); out = dA g'(z); out += loss.
 activate_vectors = elementwise(
     {
+        LINEAR: lambda z, _, slope: z,
         SIGMOID: lambda z, _, slope: sigmoid(z),
         TANH: lambda z, _, slope: tanh(z),
-        RELU: lambda z, _, slope: where_less(z, 0.0, 0.0, z),  # NaN < 0 is false: NaN stays
-        LEAKY_RELU: lambda z, _, slope: where_less(0.0, z, z, z * slope),
+        RELU: lambda z, _, slope: relu(z),
+        LEAKY_RELU: lambda z, _, slope: leaky_relu(z, slope),
     }
 )
-derivative_vectors = elementwise(
-    {
-        SIGMOID: lambda da, a, slope: da * (a * (1.0 - a)),
-        TANH: lambda da, a, slope: da * (1.0 - a * a),
-        RELU: lambda da, a, slope: da * where_less(0.0, a, 1.0, 0.0),
-        LEAKY_RELU: lambda da, a, slope: da * where_less(0.0, a, 1.0, slope),
-    }
-)
+derivative_vectors = elementwise(BACKWARD)
 add_loss_vectors = elementwise(
     {
         MSE: lambda a, y, _: (a - y) * (a - y) * 0.5,
@@ -342,7 +430,14 @@ add_loss_vectors = elementwise(
     accumulate=True,
 )
 subtract_vectors = elementwise({0: lambda a, y, _: a - y})
-add_difference_vectors = elementwise({0: lambda x, y, _: x - y}, accumulate=True)
+SUM, DIFFERENCE = range(2)
+add_vectors = elementwise(
+    {SUM: lambda x, y, _: x, DIFFERENCE: lambda x, y, _: x - y}, accumulate=True
+)
+SET, MORE = range(2)
+multiple_vectors = elementwise(
+    {SET: lambda x, y, number: x * number, MORE: lambda x, y, number: y + x * number}
+)
 softmax = softmax_vectors(exp_negative)
 
 
@@ -361,8 +456,11 @@ def pack_row(x, stride, order, first, count, out, step):
         width = min(count - start, panel)
         at = first + start
         if not is_null(order):
-            for j in range(width):
-                out[j] = x[order[at + j] * stride]
+            if stride == 1 and width == panel:
+                gather_vectors(out, x, order + at)
+            else:
+                for j in range(width):
+                    out[j] = x[np.int64(order[at + j]) * stride]
         elif stride == 1 and width == panel:
             copy_vectors(out, x + at)
         else:
@@ -424,9 +522,28 @@ def pack(X, first, count, out):
     order = null(np.uint32)
     if row == 1 and column != 1:
         pack_columns(x, column, n, order, first, count, out)
-    else:
+        return
+    done = pack_groups(x + first, row, n, count, out) if column == 1 else 0
+    out = out + done * n
+    for k in range(n):
+        pack_row(x + k * row, column, order, first + done, count - done, out + k * panel, n * panel)
+
+
+@jit
+def pack_groups(x, stride, n, count, out):
+    """The whole panels of `count` columns, a few side by side; return how many columns.
+
+    A row of all of them at once would write to more places than the L1 cache can keep.
+    """
+    panel = 2 * lanes(x)
+    whole = count // panel
+    for start in range(0, whole, GROUP):
+        group = min(GROUP, whole - start)
         for k in range(n):
-            pack_row(x + k * row, column, order, first, count, out + k * panel, n * panel)
+            source, target = x + (k * stride + start * panel), out + (start * n + k) * panel
+            for p in range(group):
+                copy_vectors(target + p * n * panel, source + p * panel)
+    return whole * panel
 
 
 @jit
@@ -493,58 +610,119 @@ def derivative_panels(da, a, n, panels, activation, slope):
 
 @jit
 def multiply(
-    rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c, c_stride, add, scale
-):
-    """`tile` as a function, so that its code is there once."""
-    tile(
-        rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c, c_stride, add,
-        scale,
+    rows, count, a, a_step, row_stride, k_stride, depth, segments, segment_stride, b, b_step,
+    initial, initial_step, c, c_step, c_stride, resume, at_store, number, A,
+):  # fmt: skip
+    """`tiles` as a function, so that its code is there once."""
+    tiles(
+        rows, count, a, a_step, row_stride, k_stride, depth, segments, segment_stride, b, b_step,
+        initial, initial_step, c, c_step, c_stride, resume, at_store, number, A,
     )  # fmt: skip
 
 
 @jit
-def multiply_panels(
-    W, row_stride, k_stride, n, depth, bias, B, C, panels, activation, slope, A, slab
-):
-    """C = g(W B + bias), or C = (W B) * g'(A) where A is not null: forward and backward.
+def tile_rows(n):
+    """(tall, flat, rows): n rows are `tall` tiles of rows + 1, then `flat` tiles of `rows`.
 
-    W is (n, depth), B panels of `depth` and C of n rows.  The activation or its derivative
-    is applied to each tile while that is in the L1 cache.  Going backward, W is transposed
-    and a tile reads a few columns from all its rows: where these are many, they would not
-    stay in the L1 cache from one panel to the next, and are copied to `slab`.
+    Even shares: 10 = 5 + 5 and not 6 + 4.
     """
-    panel = 2 * lanes(C)
-    tiles = max((n + TILE_ROWS - 1) // TILE_ROWS, 1)
-    least, more = n // tiles, n % tiles  # even shares: 10 = 5 + 5 and not 6 + 4
-    for first in range(0, panels, PASS_PANELS):
-        last = min(first + PASS_PANELS, panels)
-        for k in range(0, max(depth, 1), PASS_DEPTH):
-            part = min(depth - k, PASS_DEPTH)
-            row = 0
-            while row < n:
-                rows = least + 1 if row < more * (least + 1) else least
-                w, step = W + (row * row_stride + k * k_stride), k_stride
-                if k_stride > 1 and part >= MANY_ROWS and last - first > 2:
-                    copy_columns(w, k_stride, part, rows, slab)
-                    w, step = slab, rows
-                for p in range(first, last):
-                    at = (p * n + row) * panel
-                    b = B + (p * depth + k) * panel
-                    start = bias if is_null(bias) else bias + row
-                    if k:  # the bias is in the sum already
-                        start = null(C)
-                    multiply(
-                        rows, w, row_stride, step, part, ONE, ZERO, b, start, C + at, panel, k, 1.0
-                    )
-                    if k + part < depth:
-                        continue
-                    if is_null(A):
-                        activate_run(C + at, rows * panel, activation, slope)
-                    else:
-                        derivative_run(C + at, A + at, rows * panel, activation, slope)
-                row += rows
-    if activation == SOFTMAX and is_null(A):
-        softmax_panels(C, n, panels)
+    count = max((n + TILE_ROWS - 1) // TILE_ROWS, 1)
+    return n % count, count - n % count, n // count
+
+
+@jit
+def multiply_tiles(
+    rows, count, a, row_stride, k_stride, depth, segments, segment_stride, initial, B, b_panel,
+    C, c_stride, c_panel, panels, resume, at_store, number, A,
+):  # fmt: skip
+    """`count` tiles of `rows` rows in every panel: one below the other, or one in each.
+
+    A k_stride of 0 says that a is packed: tile by tile, in each k by k.
+    """
+    a_step = rows * row_stride
+    if k_stride == 0:
+        a_step, row_stride, k_stride = rows * depth, 1, rows
+    if count == 1:
+        multiply(
+            rows, panels, a, ZERO, row_stride, k_stride, depth, segments, segment_stride, B,
+            b_panel, initial, ZERO, C, c_panel, c_stride, resume, at_store, number, A,
+        )  # fmt: skip
+        return
+    for p in range(panels):
+        multiply(
+            rows, count, a, a_step, row_stride, k_stride, depth, segments, segment_stride,
+            B + p * b_panel, ZERO, initial, rows, C + p * c_panel, rows * c_stride, c_stride,
+            resume, at_store, number, A + p * c_panel,
+        )  # fmt: skip
+
+
+@jit
+def multiply_panels(
+    W, row_stride, k_stride, n, depth, bias, B, C, c_stride, c_panel, panels, at_store, number,
+    A, slab,
+):  # fmt: skip
+    """C = store(W B + bias) for every panel: W is (n, depth), B panels of `depth`.
+
+    A panel of B, DEPTH rows of it, stays in the L1 cache for all rows of W; the rows of W, a
+    slab of them, stay in the L2 cache for all panels.  The rows of C are c_stride apart and
+    its panels c_panel.
+    """
+    b_panel = 2 * lanes(C) * depth
+    tall, flat, rows = tile_rows(n)
+    blocks = max((depth + DEPTH - 1) // DEPTH, 1)
+    group = max(SLAB // (TILE_ROWS * (depth // blocks + 1)), 1)
+    packed = k_stride > 1 and panels >= PACK_PANELS and n * depth >= PACK_SIZE
+    for block in range(blocks):
+        k = depth * block // blocks
+        part = depth * (block + 1) // blocks - k
+        b = B + 2 * lanes(C) * k
+        store = at_store if block == blocks - 1 else LINEAR
+        start, first = null(C) if block else bias, 0
+        while first < tall + flat:
+            height = rows + 1 if first < tall else rows
+            count = min(tall - first if first < tall else tall + flat - first, group)
+            row = first * rows + min(first, tall)
+            w, step = W + (row * row_stride + k * k_stride), k_stride
+            if packed:
+                for i in range(count):
+                    copy_columns(w + i * height, k_stride, part, height, slab + i * height * part)
+                w, step = slab, ZERO
+            multiply_tiles(
+                height, count, w, row_stride, step, part, ONE, ZERO,
+                start if is_null(start) else start + row, b, b_panel, C + row * c_stride, c_stride,
+                c_panel, panels, block, store, number, A + row * c_stride,
+            )  # fmt: skip
+            first += count
+
+
+@jit
+def forward_panels(W, b, n_in, n_out, A_prev, A, a_stride, a_panel, panels, activation, slope):
+    """A = g(W A_prev + b) for whole panels, whose places in A are as for `multiply_panels`."""
+    panel = 2 * lanes(A)
+    at_store = activation if activation == RELU or activation == LEAKY_RELU else LINEAR
+    multiply_panels(
+        W, n_in, ONE, n_out, n_in, b, A_prev, A, a_stride, a_panel, panels, at_store, slope,
+        null(A), null(A),
+    )  # fmt: skip
+    if activation == SOFTMAX:
+        softmax_panels(A, n_out, panels)
+    elif at_store != activation and a_stride == panel:
+        activate_run(A, panels * n_out * panel, activation, slope)
+    elif at_store != activation:
+        for i in range(n_out):
+            activate_run(A + i * a_stride, panels * panel, activation, slope)
+
+
+@jit
+def backward_panels(
+    W, n_in, n_out, dZ, A_prev, dZ_prev, stride, step, panels, activation, slope, slab
+):
+    """dZ_prev = (W^T dZ) * g', with g' from A_prev, in panels as well unless g is linear."""
+    at_store = activation if activation == LINEAR else activation + DERIVATIVE
+    multiply_panels(
+        W, ONE, n_in, n_in, n_out, null(W), dZ, dZ_prev, stride, step, panels, at_store, slope,
+        A_prev, slab,
+    )  # fmt: skip
 
 
 @jit
@@ -584,41 +762,30 @@ def transpose_features(A, n, start, panels, features):
 def add_dW(dZ, n_out, A_prev, n_in, panels, scale, features, dW):
     """dW += scale dZ A_prev^T: the lanes are features, the sum runs over the examples.
 
-    As many features are transposed at a time as stay in the L2 cache.
+    A panel of features is transposed just before its turn.
     """
     panel = 2 * lanes(dZ)
-    length = panels * panel * panel  # numbers in a panel of features, over all the examples
-    group = max(FEATURE_VECTORS // (2 * panels * panel), 1) * panel
-    c = stack(dZ, TILE_SIZE)
-    tiles = max((n_out + TILE_ROWS - 1) // TILE_ROWS, 1)
-    least, more = n_out // tiles, n_out % tiles
-    for first in range(0, n_in, group):
-        last = min(first + group, n_in)
-        for start in range(first, last, panel):
-            at = features + (start - first) // panel * length
-            transpose_features(A_prev, n_in, start, panels, at)
-        row = 0
-        while row < n_out:
-            rows = least + 1 if row < more * (least + 1) else least
-            x = dZ + row * panel
-            for start in range(first, last, panel):
-                at = features + (start - first) // panel * length
-                out = dW + (row * n_in + start)
-                width = min(n_in - start, panel)
-                if width == panel:
-                    multiply(
-                        rows, x, panel, ONE, panel, panels, n_out * panel, at, null(dZ), out, n_in,
-                        ONE, scale,
-                    )  # fmt: skip
-                else:
-                    multiply(
-                        rows, x, panel, ONE, panel, panels, n_out * panel, at, null(dZ), c, panel,
-                        ZERO, scale,
-                    )  # fmt: skip
-                    for i in range(rows):
-                        for j in range(width):
-                            out[i * n_in + j] += c[i * panel + j] * scale
-            row += rows
+    tall, flat, rows = tile_rows(n_out)
+    part = features + panels * panel * panel
+    for start in range(0, n_in, panel):
+        transpose_features(A_prev, n_in, start, panels, features)
+        width = min(n_in - start, panel)
+        out, stride, store = dW + start, n_in, ADD
+        if width < panel:
+            out, stride, store = part, panel, LINEAR
+        x = dZ
+        for i in range(2):
+            height, count = (rows, flat) if i else (rows + 1, tall)
+            multiply(
+                height, count, x, height * panel, panel, ONE, panel, panels, n_out * panel,
+                features, ZERO, null(dZ), ZERO, out, height * stride, stride, ZERO, store, scale,
+                null(dZ),
+            )  # fmt: skip
+            x, out = x + count * height * panel, out + count * height * stride
+        if width < panel:
+            for i in range(n_out):
+                for j in range(width):
+                    dW[i * n_in + start + j] += part[i * panel + j] * scale
 
 
 @jit
@@ -631,7 +798,7 @@ def add_dots(
         r = DOT_ROWS if rows - i >= DOT_ROWS else 1
         j = 0
         while j < columns:
-            c = DOT_COLUMNS if columns - j >= DOT_COLUMNS else 1
+            c = DOT_COLUMNS if columns - j >= DOT_COLUMNS else min(columns - j, 2)
             dot_tile(
                 r, c, x + i * x_row, x_row, x_step, y + j * y_column, y_column, y_step, count,
                 scale, out + (i * out_row + j * out_column), out_row, out_column,
@@ -714,6 +881,44 @@ def output_panels(A, Y, n, count, loss, activation, slope, dZ):
     return total
 
 
+@jit
+def output_row(a, y, count, loss, activation, slope, dz):
+    """Sum of the loss over numbers side by side, and dZ, unless that is null."""
+    step = lanes(a)
+    whole = count - count % step
+    total = 0.0
+    for first in range(0, whole, RUN):
+        total += loss_run(a + first, y + first, min(RUN, whole - first), loss)
+    rest_a, rest_y = stack(a, MOST_LANES), stack(a, MOST_LANES)
+    if whole < count:  # a loss of zeros is zero
+        copy_rest(a + whole, count - whole, rest_a)
+        copy_rest(y + whole, count - whole, rest_y)
+        total += loss_run(rest_a, rest_y, step, loss)
+    if not is_null(dz):
+        subtract_vectors(0, whole // step, dz, step, a, y, step, 0.0)
+        for j in range(whole, count):
+            dz[j] = a[j] - y[j]
+        if not is_paired(loss, activation):
+            derivative_row(dz, a, count, activation, slope, dz)
+    return total
+
+
+@jit
+def loss_run(a, y, count, loss):
+    """Sum of the loss over `count` numbers, a multiple of the lanes."""
+    step = lanes(a)
+    sums = stack(a, EIGHT_VECTORS)
+    for j in range(8 * step):
+        sums[j] = 0.0
+    for j in range(0, count, 8 * step):
+        vectors = min(8, (count - j) // step)
+        add_loss_vectors(loss, vectors, sums, step, a + j, y + j, step, 0.0)
+    total = 0.0
+    for j in range(8 * step):
+        total += sums[j]
+    return total
+
+
 # --- few examples ------------------------------------------------------------------------
 
 
@@ -734,6 +939,42 @@ def dense_few(W, b, n_in, n_out, x, x_step, count, z, z_row, z_step):
 
 
 @jit
+def add_multiple(which, out, x, number, count):
+    """out = number x (SET) or out += number x (MORE)."""
+    step = lanes(x)
+    whole = count // step
+    multiple_vectors(which, whole, out, step, x, out, step, number)
+    for k in range(whole * step, count):
+        out[k] = x[k] * number if which == SET else out[k] + x[k] * number
+
+
+@jit
+def backward_few(dZ, W, A_prev, dW, db, dA_prev, memory):
+    """The gradients of a layer for 1 to FEW examples: dW is a sum of outer products."""
+    n_in, m, n_out = A_prev.shape[0], A_prev.shape[1], dZ.shape[0]
+    x, w, s = pointer(memory), pointer(W), pointer(dW)
+    for i in range(n_out):
+        db[i, 0] = 0.0
+    for e in range(m):
+        dx = x + n_in
+        for k in range(n_in):
+            x[k], dx[k] = A_prev[k, e], 0.0
+        for i in range(n_out):
+            delta = dZ[i, e]
+            db[i, 0] += delta
+            add_multiple(MORE if e else SET, s + i * n_in, x, delta, n_in)
+            if dA_prev.size:
+                add_multiple(MORE, dx, w + i * n_in, delta, n_in)
+        if dA_prev.size:
+            for k in range(n_in):
+                dA_prev[k, e] = dx[k]
+    if m > 1:  # divided once, so that what cancels does so exactly
+        for i in range(n_out):
+            db[i, 0] /= m
+            add_multiple(SET, s + i * n_in, s + i * n_in, dW.dtype.type(1.0 / m), n_in)
+
+
+@jit
 def forward_few(sizes, codes, slopes, w, b, X, A, memory, check):
     """A few examples in two buffers: a layer reads one and writes the other.
 
@@ -749,7 +990,7 @@ def forward_few(sizes, codes, slopes, w, b, X, A, memory, check):
             x[e * step + k] = X[k, e]
     if check:
         for e in range(count):
-            if sum_of_differences(x + e * step, ONE, X.shape[0]) != 0.0:
+            if sum_run(DIFFERENCE, x + e * step, ONE, X.shape[0]) != 0.0:
                 return False
     row = ONE
     for l in range(codes.size):
@@ -787,6 +1028,7 @@ def forward_blocks(sizes, codes, slopes, W, b, X, A, columns, memory, check):
     """
     half = memory.size // 2
     panel = 2 * lanes(W)
+    direct = A.strides[1] == A.itemsize and codes[codes.size - 1] != SOFTMAX
     for first in range(0, X.shape[1], columns):
         count = min(columns, X.shape[1] - first)
         panels = (count + panel - 1) // panel
@@ -794,18 +1036,41 @@ def forward_blocks(sizes, codes, slopes, W, b, X, A, columns, memory, check):
         x = pointer(memory)
         z = x + half
         pack(X, first, count, x)
-        if check and sum_of_differences(x, ONE, panels * panel * sizes[0]) != 0.0:
+        if check and sum_run(DIFFERENCE, x, ONE, panels * panel * sizes[0]) != 0.0:
             return False
         for l in range(codes.size):
             n_in, n_out = sizes[l], sizes[l + 1]
-            multiply_panels(
-                w, n_in, ONE, n_out, n_in, v, x, z, panels, codes[l], slopes[l], null(x), null(x)
-            )
+            if l < codes.size - 1 or not direct:
+                forward_panels(
+                    w, v, n_in, n_out, x, z, panel, n_out * panel, panels, codes[l], slopes[l]
+                )
+            else:
+                forward_columns(w, v, n_in, n_out, x, z, A, first, count, codes[l], slopes[l])
             w = w + n_out * (n_in + 1)
             v = w + n_out * sizes[l + 2] if l + 2 < sizes.size else v
             x, z = z, x
-        unpack(x, first, count, A)
+        if not direct:
+            unpack(x, first, count, A)
     return True
+
+
+@jit
+def forward_columns(W, b, n_in, n_out, x, z, A, first, count, activation, slope):
+    """A layer's output to columns first ... first + count of A, whose rows are contiguous.
+
+    The last columns, if they are less than a panel, go through a panel z.
+    """
+    panel = 2 * lanes(x)
+    whole = count // panel
+    stride = A.strides[0] // A.itemsize
+    forward_panels(
+        W, b, n_in, n_out, x, pointer(A) + first, stride, panel, whole, activation, slope
+    )
+    if whole * panel < count:
+        forward_panels(
+            W, b, n_in, n_out, x + whole * n_in * panel, z, panel, panel, ONE, activation, slope
+        )
+        unpack(z, first + whole * panel, count - whole * panel, A)
 
 
 @per_dtype("nnxmmmMiVi")
@@ -822,8 +1087,8 @@ def _forward(sizes, codes, slopes, W, b, X, A, columns, memory, check):
 
 
 @jit
-def sum_of_differences(x, stride, count):
-    """The sum of x - x over `count` numbers: NaN if one is NaN or infinite, else 0."""
+def sum_run(which, x, stride, count):
+    """The sum of `count` numbers x, or of x - x: NaN if one is NaN or infinite, else 0."""
     step = lanes(x)
     sums = stack(x, EIGHT_VECTORS)  # eight vectors that do not wait for each other
     for j in range(8 * step):
@@ -833,9 +1098,9 @@ def sum_of_differences(x, stride, count):
         done = count - count % step
         for j in range(0, done, 8 * step):
             vectors = min(8, (done - j) // step)
-            add_difference_vectors(0, vectors, sums, step, x + j, x + j, step, 0.0)
+            add_vectors(which, vectors, sums, step, x + j, x + j, step, 0.0)
     for j in range(done, count):
-        sums[0] += x[j * stride] - x[j * stride]
+        sums[0] += x[j * stride] - x[j * stride] if which == DIFFERENCE else x[j * stride]
     total = 0.0
     for j in range(8 * step):
         total += sums[j]
@@ -851,7 +1116,7 @@ def finite_matrix(X):
         n, m, row, column = m, n, column, row
     total = 0.0
     for i in range(n):
-        total += sum_of_differences(x + i * row, column, m)
+        total += sum_run(DIFFERENCE, x + i * row, column, m)
     return total == 0.0
 
 
@@ -881,8 +1146,8 @@ def forward_and_back(
     for l in range(codes.size):
         n_in, n_out = sizes[l], sizes[l + 1]
         b = w + n_in * n_out
-        multiply_panels(
-            w, n_in, ONE, n_out, n_in, b, A_prev, A, panels, codes[l], slopes[l], null(x), null(x)
+        forward_panels(
+            w, b, n_in, n_out, A_prev, A, panel, n_out * panel, panels, codes[l], slopes[l]
         )
         if back and l < last:
             clear_padding(A, n_out, count)
@@ -891,8 +1156,8 @@ def forward_and_back(
 
     dZ, A = A, A_prev
     dZ_prev = dZ + widest * columns
-    slab = dZ_prev + widest * columns
-    features = slab + (TILE_ROWS * widest + panel)
+    features = dZ_prev + widest * columns
+    slab = features + panel * (columns + widest)
     delta = dZ if back else null(x)
     cost = output_panels(A, y, sizes[last + 1], count, loss, codes[last], slopes[last], delta)
     if not back:
@@ -902,9 +1167,9 @@ def forward_and_back(
         w, s = w + -n_out * (n_in + 1), s + -n_out * (n_in + 1)
         A_prev = A + -n_in * columns if l else x
         if l:
-            multiply_panels(
-                w, ONE, n_in, n_in, n_out, null(x), dZ, dZ_prev, panels, codes[l - 1],
-                slopes[l - 1], A_prev, slab,
+            backward_panels(
+                w, n_in, n_out, dZ, A_prev, dZ_prev, panel, n_in * panel, panels, codes[l - 1],
+                slopes[l - 1], slab,
             )  # fmt: skip
             clear_padding(dZ_prev, n_in, count)
         add_gradients(dZ, n_out, A_prev, n_in, panels, scale, features, s, s + n_in * n_out)
@@ -953,16 +1218,21 @@ def pack_blocks(X, order, begin, end, columns, batch_size, out):
     """
     x, n, m, panel = pointer(X), X.shape[0], X.shape[1], 2 * lanes(out)
     row, column = X.strides[0] // X.itemsize, X.strides[1] // X.itemsize
-    if row == 1 and column != 1:
-        for block in range(begin, end):
-            first, count = block_bounds(block, columns, batch_size, m)
-            pack_columns(x, column, n, order, first, count, out + (block - begin) * n * columns)
-        return
-    for k in range(n):
-        for block in range(begin, end):
-            first, count = block_bounds(block, columns, batch_size, m)
-            target = out + ((block - begin) * n * columns + k * panel)
-            pack_row(x + k * row, column, order, first, count, target, n * panel)
+    by_columns = row == 1 and column != 1
+    start, _ = block_bounds(begin, columns, batch_size, m)
+    start_batch_end = min((start // batch_size + 1) * batch_size, m)
+    for k in range(1 if by_columns else n):
+        first, batch_end, target = start, start_batch_end, out + k * panel
+        for _ in range(begin, end):
+            count = min(columns, batch_end - first)
+            if by_columns:
+                pack_columns(x, column, n, order, first, count, target)
+            else:
+                pack_row(x + k * row, column, order, first, count, target, n * panel)
+            target = target + n * columns
+            first += count
+            if first == batch_end:
+                batch_end = min(first + batch_size, m)
 
 
 @per_dtype("nnxiVmmoifxiiiVVVni")
@@ -1024,9 +1294,36 @@ def _train(
 # --- compiled for each dtype: the other kernels ------------------------------------------
 
 
+@jit
+def activate_row(z, count, activation, slope, a):
+    """A = g(Z) for numbers side by side.  Not for softmax."""
+    step = lanes(z)
+    whole = count // step
+    activate_vectors(activation, whole, a, step, z, z, step, slope)
+    rest = stack(z, MOST_LANES)
+    if whole * step < count:
+        copy_rest(z + whole * step, count - whole * step, rest)
+        activate_vectors(activation, ONE, rest, step, rest, rest, step, slope)
+        for j in range(whole * step, count):
+            a[j] = rest[j - whole * step]
+
+
+@jit
+def copy_rest(x, count, rest):
+    """Less than a vector to a place where there is room for one, with zeros behind."""
+    for j in range(lanes(x)):
+        rest[j] = 0.0
+    for j in range(count):
+        rest[j] = x[j]
+
+
 @per_dtype("mifMiiV")
 def _map(Z, activation, slope, A, derivative, columns, memory):
-    """A = g(Z), or g'(Z) from the output Z.  In runs of RUN numbers, or softmax in panels."""
+    """A = g(Z), or g'(Z) from the output Z.
+
+    Numbers side by side stay where they are; others go through memory in runs of RUN, or,
+    for softmax, in panels.
+    """
     z, a, run = pointer(Z), pointer(A), pointer(memory)
     if activation == SOFTMAX:
         for first in range(0, Z.shape[1], columns):
@@ -1047,6 +1344,9 @@ def _map(Z, activation, slope, A, derivative, columns, memory):
     order = null(np.uint32)
     slopes = run + RUN
     for i in range(n):
+        if z_column == 1 and a_column == 1 and not derivative:
+            activate_row(z + i * z_row, m, activation, slope, a + i * a_row)
+            continue
         for first in range(0, m, RUN):
             count = min(m - first, RUN)
             padded = (count + panel - 1) // panel * panel
@@ -1061,10 +1361,39 @@ def _map(Z, activation, slope, A, derivative, columns, memory):
                 unpack_row(run, panel, first, count, a + i * a_row, a_column)
 
 
+@jit
+def derivative_row(da, a, count, activation, slope, dz):
+    """dZ = dA g'(Z) for numbers side by side.  Not for softmax."""
+    step = lanes(a)
+    whole = count // step
+    derivative_vectors(activation, whole, dz, step, da, a, step, slope)
+    rest, rest_a = stack(a, MOST_LANES), stack(a, MOST_LANES)
+    if whole * step < count:
+        copy_rest(da + whole * step, count - whole * step, rest)
+        copy_rest(a + whole * step, count - whole * step, rest_a)
+        derivative_vectors(activation, ONE, rest, step, rest, rest_a, step, slope)
+        for j in range(whole * step, count):
+            dz[j] = rest[j - whole * step]
+
+
+@jit
+def has_rows(X):
+    """Whether the numbers of a row are side by side, and enough to go along it."""
+    return X.strides[1] == X.itemsize and X.shape[1] >= LONG_ROW
+
+
 @per_dtype("mmifMMiV")
 def _activation_backward(dA, A, activation, slope, dZ, db, columns, memory):
     n, m = A.shape
     outputs, sums = pointer(memory), pointer(db)
+    if has_rows(dA) and has_rows(A) and has_rows(dZ) and activation != SOFTMAX:
+        for i in range(n):
+            da = pointer(dA) + i * (dA.strides[0] // A.itemsize)
+            a = pointer(A) + i * (A.strides[0] // A.itemsize)
+            dz = pointer(dZ) + i * (dZ.strides[0] // A.itemsize)
+            derivative_row(da, a, m, activation, slope, dz)
+            sums[i] = sum_run(SUM, dz, ONE, m) / m
+        return
     delta = outputs + n * columns
     panel = 2 * lanes(outputs)
     for i in range(n):
@@ -1083,12 +1412,15 @@ def _activation_backward(dA, A, activation, slope, dZ, db, columns, memory):
 @per_dtype("mmmMMMiV")
 def _dense_backward(dZ, W, A_prev, dW, db, dA_prev, columns, memory):
     n_in, m, n_out = A_prev.shape[0], A_prev.shape[1], dZ.shape[0]
+    if 1 <= m <= FEW:
+        backward_few(dZ, W, A_prev, dW, db, dA_prev, memory)
+        return
     x = pointer(memory)
     delta = x + n_in * columns
     delta_prev = delta + n_out * columns
     panel = 2 * lanes(x)
-    slab = delta_prev + n_in * columns
-    features = slab + (TILE_ROWS * n_out + panel)
+    features = delta_prev + n_in * columns
+    slab = features + panel * (columns + n_out)
     s, t = pointer(dW), pointer(db)
     for i in range(n_out * n_in):
         s[i] = 0.0
@@ -1101,17 +1433,34 @@ def _dense_backward(dZ, W, A_prev, dW, db, dA_prev, columns, memory):
         pack(dZ, first, count, delta)
         add_gradients(delta, n_out, x, n_in, panels, 1.0 / m, features, s, t)
         if dA_prev.size:
+            whole = count // panel if dA_prev.strides[1] == dA_prev.itemsize else 0
+            stride = dA_prev.strides[0] // dA_prev.itemsize
             w = pointer(W)
-            multiply_panels(
-                w, ONE, n_in, n_in, n_out, null(x), delta, delta_prev, panels, LINEAR, 0.0, x, slab
-            )
-            unpack(delta_prev, first, count, dA_prev)
+            backward_panels(
+                w, n_in, n_out, delta, null(x), pointer(dA_prev) + first, stride, panel, whole,
+                LINEAR, 0.0, slab,
+            )  # fmt: skip
+            if whole < panels:
+                backward_panels(
+                    w, n_in, n_out, delta + whole * n_out * panel, null(x), delta_prev, panel,
+                    n_in * panel, panels - whole, LINEAR, 0.0, slab,
+                )  # fmt: skip
+                unpack(delta_prev, first + whole * panel, count - whole * panel, dA_prev)
 
 
 @per_dtype("mmiifMiV")
 def _output_cost(A, Y, loss, activation, slope, dZ, columns, memory):
     n, m = A.shape
     outputs = pointer(memory)
+    rows = has_rows(A) and has_rows(Y) and (dZ.size == 0 or has_rows(dZ))
+    if rows and (activation != SOFTMAX or is_paired(loss, activation)):
+        total = 0.0
+        for i in range(n):
+            a = pointer(A) + i * (A.strides[0] // A.itemsize)
+            y = pointer(Y) + i * (Y.strides[0] // A.itemsize)
+            dz = pointer(dZ) + i * (dZ.strides[0] // A.itemsize) if dZ.size else null(a)
+            total += output_row(a, y, m, loss, activation, slope, dz)
+        return total / m
     targets = outputs + n * columns
     delta = targets + n * columns if dZ.size else null(outputs)
     total = 0.0
@@ -1178,8 +1527,8 @@ def dense_forward(W, b, A_prev, activation, slope, A):
     """``A = g(W A_prev + b)``.  OUT: A, (n_out, m)."""
     layer_sizes = W.shape[::-1]
     plan = network_plan(layer_sizes, (activation,), (slope,))
-    columns, memory = forward_memory(A_prev.shape[1], layer_sizes, A.dtype)
-    _forward[A.dtype.char](*plan, W, b, A_prev, A, columns, memory, 0)
+    columns, size = forward_size(A_prev.shape[1], layer_sizes, A.dtype)
+    _forward[A.dtype.char](*plan, W, b, A_prev, A, columns, np.empty(size, A.dtype), 0)
 
 
 def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
@@ -1279,8 +1628,8 @@ class Network:
 
     def _forward(self, X, A, check):
         m, dtype = X.shape[1], X.dtype
-        columns, memory = forward_memory(m, self.layer_sizes, dtype)
-        arguments = columns, memory, check
+        columns, size = forward_size(m, self.layer_sizes, dtype)
+        arguments = columns, np.empty(size, dtype), check
         if m <= self._span:
             return _forward[dtype.char](*self._plan, *self._from_W_and_b, X, A, *arguments)
         for first in range(0, m, self._span):
@@ -1366,24 +1715,22 @@ def block_columns(m, reals_per_column, dtype):
     return -(-max(m, 1) // (blocks * panel)) * panel
 
 
-def forward_memory(m, layer_sizes, dtype):
-    """Columns of a block, and memory for the input and output of a layer.
+@functools.lru_cache(1024)
+def forward_size(m, layer_sizes, dtype):
+    """Columns of a block, and numbers of memory for the input and output of a layer.
 
     For a few examples there are no blocks; each has a place in both halves of the memory,
     that is wide enough for whole vectors, or a panel for the outputs.
     """
     widest = max(layer_sizes)
     if m <= FEW:
-        half = max(FEW * (widest + MOST_PANEL), MOST_PANEL * layer_sizes[-1])
-        return 0, np.empty(2 * half, dtype)
+        return 0, 2 * max(FEW * (widest + MOST_PANEL), MOST_PANEL * layer_sizes[-1])
     columns = block_columns(m, 2 * widest, dtype)
-    return columns, np.empty(2 * widest * columns, dtype)
+    return columns, 2 * widest * columns
 
 
 def backward_memory(layer_sizes, columns, dtype):
-    """Numbers of memory for the slab of `multiply_panels` and the features of `add_dW`."""
+    """Numbers of memory for the features of `add_dW` and the slab of `multiply_panels`."""
     panel = 2 * lanes_of(dtype)
-    slab = TILE_ROWS * max(layer_sizes[1:]) + panel
-    one_panel = panel * columns
-    all_panels = -(-max(layer_sizes[:-1]) // panel) * one_panel
-    return slab + max(one_panel, min(all_panels, FEATURE_BYTES // dtype.itemsize))
+    largest = max(n_in * n_out for n_in, n_out in itertools.pairwise(layer_sizes))
+    return panel * (columns + max(layer_sizes[1:]) + 1) + min(SLAB, largest)

@@ -4,7 +4,7 @@
 There are two kinds of code here.
 
 * **Intrinsics** are called in compiled functions.  ``pointer(array)`` is C's ``real *``,
-  with ``p + 3``, ``p[3]`` and ``p[3] = x``; `tile`, `dot_tile` and `transpose_block` are
+  with ``p + 3``, ``p[3]`` and ``p[3] = x``; `dot_tile` and `transpose_block` are
   inner loops that keep their numbers in registers.
 * A `Vector` is one register of LANES numbers **while an intrinsic is being made**: that
   happens once, in Python, and ``x * y + 1.0`` then emits LLVM's instructions for it.
@@ -34,6 +34,7 @@ __all__ = [
     "copy_vectors",
     "dot_tile",
     "elementwise",
+    "gather_vectors",
     "is_null",
     "lanes",
     "lanes_of",
@@ -41,12 +42,12 @@ __all__ = [
     "null",
     "pointer",
     "power_of_two",
+    "register_tile",
     "round_to_integer",
     "softmax_backward",
     "softmax_vectors",
     "split_exponent",
     "stack",
-    "tile",
     "transpose_block",
     "where_less",
     "with_sign",
@@ -403,6 +404,25 @@ def copy_vectors(typingctx, target, source):
     return types.void(target, source), codegen
 
 
+@intrinsic
+def gather_vectors(typingctx, target, source, order):
+    """target[j] = source[order[j]] for two vectors, one row of a panel."""
+
+    def codegen(context, builder, signature, arguments):
+        target_p, source_p, order_p = arguments
+        code = _Code(context, builder, target)
+        for start in (0, code.lanes):
+            value = ir.Constant(code.vector, ir.Undefined)
+            for lane in range(code.lanes):
+                j = builder.zext(builder.load(code.at(order_p, start + lane)), ir.IntType(64))
+                number = builder.load(code.at(source_p, j))
+                value = builder.insert_element(value, number, ir.IntType(32)(lane))
+            code.store(Vector(builder, value), target_p, start)
+        return context.get_dummy_value()
+
+    return types.void(target, source, order), codegen
+
+
 def elementwise(formulas, accumulate=False):
     """Make the intrinsic ``f(which, count, out, out_step, x, y, step, number)``.
 
@@ -522,45 +542,66 @@ def transpose_block(typingctx, source, offsets, target, stride):
     return types.void(source, offsets, target, types.intp), codegen
 
 
-@intrinsic
-def tile(
-    typingctx, rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c,
-    c_stride, add, scale,
-):  # fmt: skip
-    """``c[row, :] = bias[row] + sum over k of a[row, k] b[k, :]``, 1 to TILE_ROWS rows.
+def register_tile(stores):
+    """Make the intrinsic `tiles`: products of a few rows, whose sums are held in registers.
 
-    One row of b and of the sums is a panel's: two vectors wide.  ``a[row, k]`` lies at row *
-    row_stride + k * k_stride, in `segments` runs of `depth` values of k each, the runs
-    segment_stride apart.  A null `bias` is zero.  With `add` it is ``c[row, :] += scale *``
-    the same.  The rows of c are c_stride apart.
+    For each tile, 1 to TILE_ROWS rows high and a panel (two vectors) wide::
+
+        c[row, :] = store(initial[row] + sum over k of a[row, k] b[k, :])
+
+    ``a[row, k]`` lies at row * row_stride + k * k_stride, in `segments` runs of `depth`
+    values of k each, the runs segment_stride apart; the rows of c are c_stride apart.
+    `initial` may be null, for zeros; with `resume` the sum goes on from what c holds.
+    `count` tiles follow each other, each step after step further: a_step, b_step,
+    initial_step and c_step.
+
+    ``stores[at_store](sum, c, A, number)`` makes what is stored out of a sum; c and A are
+    functions that load what c held and, placed as in c but PANEL apart, what A holds.
     """
-    n = types.intp
 
-    def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, a)
-        rows, *operands, scale = arguments
-        scale = code.splat(context.cast(builder, scale, types.float64, a.dtype))
-        choices = range(1, TILE_ROWS + 1)
-        code.switch(rows, {r: lambda r=r: _emit_tile(code, r, *operands, scale) for r in choices})
-        return context.get_dummy_value()
+    @intrinsic
+    def tiles(
+        typingctx, rows, count, a, a_step, row_stride, k_stride, depth, segments, segment_stride,
+        b, b_step, initial, initial_step, c, c_step, c_stride, resume, at_store, number, A,
+    ):  # fmt: skip
+        n = types.intp
 
-    return types.void(n, a, n, n, n, n, n, b, bias, c, n, n, types.float64), codegen
+        def codegen(context, builder, signature, arguments):
+            builder.function.attributes.add("noinline")
+            code = _Code(context, builder, a)
+            rows, *operands, number, A = arguments
+            number = code.splat(context.cast(builder, number, types.float64, a.dtype))
+
+            def emit(r):
+                return lambda: _emit_tiles(code, stores, r, *operands, number, A)
+
+            code.switch(rows, {r: emit(r) for r in range(1, TILE_ROWS + 1)})
+            return context.get_dummy_value()
+
+        signature = types.void(
+            n, n, a, n, n, n, n, n, n, b, n, initial, n, c, n, n, n, n, types.float64, A
+        )
+        return signature, codegen
+
+    return tiles
 
 
-def _emit_tile(
-    code, rows, a, row_stride, k_stride, depth, segments, segment_stride, b, bias, c, c_stride,
-    add, scale,
+def _emit_tiles(
+    code, stores, rows, count, a, a_step, row_stride, k_stride, depth, segments, segment_stride,
+    b, b_step, initial, initial_step, c, c_step, c_stride, resume, at_store, number, A,
 ):  # fmt: skip
-    """The tile for a constant number of rows, so that its sums are registers.
+    """The tiles for a constant number of rows, so that their sums are registers.
 
     With few rows there are too few sums to hide the latency of the multiply-add: the
     k are then dealt out to `sets` sets of sums, which are added up at the end.
     """
     builder, n = code.builder, depth.type
     sets = max(s for s in (1, 2, 4) if s == 1 or s * rows <= TILE_ROWS)
-    sums = _Variables(builder, [code.splat(0.0)] * (2 * rows * sets))
+    zero = code.splat(0.0)
+    sums = _Variables(builder, [zero] * (2 * rows * sets))
     row_starts = [builder.mul(row_stride, n(i)) for i in range(rows)]
-    at_a, at_b = cgutils.alloca_once(builder, a.type), cgutils.alloca_once_value(builder, b)
+    at_a, at_b = cgutils.alloca_once(builder, a.type), cgutils.alloca_once(builder, b.type)
+    places = [(i, half) for i in range(rows) for half in (0, code.lanes)]
 
     def step(first_sum):
         p, q = builder.load(at_a), builder.load(at_b)
@@ -572,32 +613,44 @@ def _emit_tile(
         builder.store(code.at(p, k_stride), at_a)
         builder.store(code.at(q, 2 * code.lanes), at_b)
 
-    with builder.if_then(cgutils.is_not_null(builder, bias)):
-        for i in range(rows):
-            sums[2 * i] = sums[2 * i + 1] = code.splat(builder.load(code.at(bias, i)))
-    with code.loop(segments) as segment:
-        builder.store(code.at(a, builder.mul(segment, segment_stride)), at_a)
-        with code.loop(builder.udiv(depth, n(sets))):
-            for s in range(sets):
-                step(2 * rows * s)
-        if sets > 1:
-            with code.loop(builder.urem(depth, n(sets))):
-                step(0)
-    for s in range(1, sets):
-        for i in range(2 * rows):
-            sums[i] = sums[i] + sums[2 * rows * s + i]
-    out = [
-        code.at(c, builder.mul(c_stride, n(i)), half)
-        for i in range(rows)
-        for half in (0, code.lanes)
-    ]
-    with builder.if_else(builder.icmp_signed("!=", add, n(0))) as (adding, storing):
-        with adding:
-            for i, p in enumerate(out):
-                code.store(code.load(p) + sums[i] * scale, p)
-        with storing:
-            for i, p in enumerate(out):
-                code.store(sums[i], p)
+    with code.loop(count) as t:
+        out, A_out = (code.at(p, builder.mul(t, c_step)) for p in (c, A))
+        outs = [code.at(out, builder.mul(c_stride, n(i)), half) for i, half in places]
+        for i in range(2 * rows * sets):
+            sums[i] = zero
+        with builder.if_then(cgutils.is_not_null(builder, initial)):
+            first = code.at(initial, builder.mul(t, initial_step))
+            for i in range(rows):
+                sums[2 * i] = sums[2 * i + 1] = code.splat(builder.load(code.at(first, i)))
+        with builder.if_then(cgutils.is_true(builder, resume)):
+            for i, p in enumerate(outs):
+                sums[i] = code.load(p)
+        first_a = code.at(a, builder.mul(t, a_step))
+        builder.store(code.at(b, builder.mul(t, b_step)), at_b)
+        with code.loop(segments) as segment:
+            builder.store(code.at(first_a, builder.mul(segment, segment_stride)), at_a)
+            with code.loop(builder.udiv(depth, n(sets))):
+                for s in range(sets):
+                    step(2 * rows * s)
+            if sets > 1:
+                with code.loop(builder.urem(depth, n(sets))):
+                    step(0)
+        for s in range(1, sets):
+            for i in range(2 * rows):
+                sums[i] = sums[i] + sums[2 * rows * s + i]
+
+        def emit_store(store):
+            for i, (row, half) in enumerate(places):
+                at = row * 2 * code.lanes + half
+                v = store(
+                    sums[i],
+                    lambda i=i: code.load(outs[i]),
+                    lambda at=at: code.load(A_out, at),
+                    number,
+                )
+                code.store(v, outs[i])
+
+        code.switch(at_store, {k: lambda f=f: emit_store(f) for k, f in stores.items()})
 
 
 @intrinsic
@@ -607,7 +660,7 @@ def dot_tile(
 ):  # fmt: skip
     """``out[i, j] += scale * sum over k of x[i, k] y[j, k]``: the lanes run along the sum.
 
-    1 or DOT_ROWS rows i and 1 or DOT_COLUMNS columns j.  The k come in `count` runs of two
+    1 or DOT_ROWS rows i and 1, 2 or DOT_COLUMNS columns j.  The k come in `count` runs of two
     vectors, x_step apart in x and y_step in y.
     """
     n = types.intp
@@ -619,7 +672,7 @@ def dot_tile(
         cases = {
             10 * r + c: lambda r=r, c=c: _emit_dots(code, r, c, *operands)
             for r in (1, DOT_ROWS)
-            for c in (1, DOT_COLUMNS)
+            for c in (1, 2, DOT_COLUMNS)
         }
         code.switch(builder.add(builder.mul(rows, rows.type(10)), columns), cases)
         return context.get_dummy_value()

@@ -182,3 +182,27 @@ def test_float32_is_float64_rounded(case):
         results.append((J, gradients.astype(np.float32)))
     harness.assert_number_within("step", results[0][0], results[1][0], np.float32, case)
     harness.assert_norm_within("step", results[0][1], results[1][1], case)
+
+
+def test_blocks_change_nothing(dtype, monkeypatch):
+    """Forward by blocks of columns, and batches gathered a few at a time."""
+    case = NetworkCase((7, 9, 3), ("tanh",), "cross_entropy", "softmax", 61)
+    X, _ = network_checks.examples(case, dtype)
+    results = []
+    for _ in range(2):
+        net = network_checks.network(reference, case, network_checks.parameters_of(case, dtype))
+        A = np.empty((3, 61), dtype)
+        net.forward(X, A)
+        results.append((A, *network_checks.trained(reference, case, dtype, 5, batch_size=8)))
+        monkeypatch.setattr(reference, "FORWARD_BLOCK", 9 * 20)
+        monkeypatch.setattr(reference, "GATHER_BLOCK", 7 * 20)
+    for whole, in_blocks in zip(*results, strict=True):
+        harness.assert_norm_within("step", in_blocks, whole, case)
+
+
+def test_all_finite_of_large_views(dtype):
+    """Past the size for which a copy is small, in a layout that would need one."""
+    X = np.ones((300, 600), dtype)[:, ::2]
+    assert reference.all_finite(X)
+    X[299, 299] = np.nan
+    assert not reference.all_finite(X)
