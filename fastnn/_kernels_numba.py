@@ -17,12 +17,8 @@ import time
 import numba
 import numpy as np
 from numba.core import types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import InlineOverloads, NativeLowering, NopythonRewrites
-from numba.core.untyped_passes import InlineClosureLikes
 
+from fastnn._numba_parts import part_compiler
 from fastnn._numba_tile import (
     DOT_COLUMNS,
     DOT_ROWS,
@@ -117,60 +113,10 @@ MOST_PANEL = 2 * MOST_LANES
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
 
-class _Part(JITCodeLibrary):
-    """The code of an inner function: LLVM optimizes it where it is linked to, and only there.
-
-    As Numba has it, each function would be optimized and made machine code of by itself,
-    and once more in each of its callers.
-    """
-
-    def _optimize_functions(self, module):
-        module.data_layout = self.codegen._data_layout
-
-    def finalize(self):
-        self._finalized = True
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _PartLowering(NativeLowering):
-    """Lowering of an inner function, which becomes a `_Part`."""
-
-    _name = "fastnn_part_lowering"
-
-    def run_pass(self, state):
-        state.library = part = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.flags.no_compile = True
-        super().run_pass(state)
-        # By this object callers find the function, and link it and what it calls; Numba wants
-        # one of this kind.  Nobody calls it.
-        key = [].append
-        state.targetctx.insert_user_function(key, state.cr.fndesc, [part, *part._linking_libraries])
-        state.cr = state.cr._replace(cfunc=key)
-        return True
-
-
-# Passes for what these functions do not have: closures, overloads to inline, array expressions.
-NEEDLESS = (InlineClosureLikes, InlineOverloads, NopythonRewrites)
-
-
-class _PartCompiler(CompilerBase):
-    """Numba's own pipeline, with that lowering and without the needless passes."""
-
-    def define_pipelines(self):
-        pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [
-            (_PartLowering if step is NativeLowering else step, why)
-            for step, why in pipeline.passes
-            if step not in NEEDLESS
-        ]
-        pipeline.finalize()
-        return [pipeline]
-
-
 # Inner functions are not called from Python and need no wrapper for it, which saves half a
 # second of compilation in each.
 jit = numba.njit(
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=_PartCompiler, **OPTIONS
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, pipeline_class=part_compiler(), **OPTIONS
 )
 
 
@@ -968,10 +914,10 @@ def backward_few(dZ, W, A_prev, dW, db, dA_prev, memory):
         if dA_prev.size:
             for k in range(n_in):
                 dA_prev[k, e] = dx[k]
-    if m > 1:  # divided once, so that what cancels does so exactly
+    if m > 1:  # after the sums, which are exact on small integers
+        add_multiple(SET, s, s, 1.0 / m, n_out * n_in)
         for i in range(n_out):
             db[i, 0] /= m
-            add_multiple(SET, s + i * n_in, s + i * n_in, dW.dtype.type(1.0 / m), n_in)
 
 
 @jit
