@@ -1,7 +1,9 @@
 # Activations and their derivatives on panels.
 
 
-cdef inline vector activated "fastnn_activated"(vector z, int activation, real slope) noexcept nogil:
+cdef inline vector activated "fastnn_activated"(
+    vector z, int activation, real slope
+) noexcept nogil:
     """g(z), elementwise; NaN stays NaN."""
     if activation == SIGMOID:
         return sigmoid(z)
@@ -128,7 +130,7 @@ cdef inline vector sum_and_lost(vector total, vector e, vector* lost) noexcept n
 
 
 cdef inline vector quotient(vector e, vector total, vector inverse, vector lost) noexcept nogil:
-    """e / (total + lost); in float64 corrected by its remainder, within 2 units in the last place."""
+    """e / (total + lost); in float64 corrected by its remainder, to within 2 last places."""
     cdef vector a
     if SINGLE:
         return e / total

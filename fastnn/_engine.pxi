@@ -371,4 +371,5 @@ cdef int useful_threads(int threads, Py_ssize_t part, Py_ssize_t whole) except -
     threads = <int>min(<Py_ssize_t>threads, part // 250000)
     if threads <= 1 or whole < THREADS_WORK:
         return 1
-    return min(threads, <int>len(sched_getaffinity(0)) if sched_getaffinity else os.cpu_count() or 1)
+    processors = len(sched_getaffinity(0)) if sched_getaffinity else os.cpu_count() or 1
+    return min(threads, <int>processors)

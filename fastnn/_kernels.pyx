@@ -17,7 +17,8 @@ One tile, three products
     to them for every k.  With a = W, b = a panel of A_prev it is ``W A_prev + b``; with
     a = W^T, b = a panel of dZ it is ``W^T dZ``; with a = dZ, b = A_prev transposed it is
     ``dZ A_prev^T``.  `multiply` takes the tiles in an order that keeps their operands in the
-    caches: a panel in the L1 cache for all rows, the rows in the L2 cache for all panels.  Its results are still in the L1 cache when the activation, its
+    caches: a panel in the L1 cache for all rows, the rows in the L2 cache for all panels.
+    Its results are still in registers, or in the L1 cache, when the activation, its
     derivative or the update is applied to them.
 Dot products
     Where a product is small (few rows, or a single example) `dot_tile` and `dense_column`
@@ -158,6 +159,10 @@ include "_engine.pxi"
 # --- the layer kernels of the contract ------------------------------------------------------
 
 
+cdef inline Py_ssize_t scratch_size() noexcept nogil:
+    return SCRATCH_BYTES // <Py_ssize_t>sizeof(real)
+
+
 cdef inline Py_ssize_t block_columns(
     Py_ssize_t m, Py_ssize_t reals_per_column, Py_ssize_t size
 ) noexcept nogil:
@@ -290,7 +295,7 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
         dense_forward_examples(&layer, flat(W), flat(b), &x, &a)
         return
     cdef Py_ssize_t columns = block_columns(x.columns, x.rows + a.rows, CACHE_BYTES)
-    cdef real* panels = <real*>allocate((x.rows + a.rows) * columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real))
+    cdef real* panels = <real*>allocate((x.rows + a.rows) * columns + scratch_size())
     cdef real* out = panels + x.rows * columns
     cdef real* scratch = out + a.rows * columns
     cdef const real* weights = flat(W)
@@ -335,7 +340,7 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
         release(A)
         return
     cdef Py_ssize_t columns = block_columns(x.columns, 2 * n_in + n_out, BLOCK_BYTES)
-    A = <real*>allocate((2 * n_in + n_out) * columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real))
+    A = <real*>allocate((2 * n_in + n_out) * columns + scratch_size())
     cdef real* dA = A + n_in * columns
     cdef real* delta = dA + n_in * columns
     cdef real* scratch = delta + n_out * columns
@@ -605,7 +610,7 @@ cdef class Network:
         cdef Py_ssize_t blocks = (X.columns + job.columns - 1) // job.columns
         cdef Py_ssize_t work = X.columns * self.plan.multiplications // 3
         threads = useful_threads(<int>min(<Py_ssize_t>threads, blocks), work, work)
-        job.memory = self.borrow(threads * (2 * self.plan.widest * job.columns + SCRATCH_BYTES // <Py_ssize_t>sizeof(real)))
+        job.memory = self.borrow(threads * (2 * self.plan.widest * job.columns + scratch_size()))
         job.scratch = job.memory + threads * 2 * self.plan.widest * job.columns
         run_team(&job, forward_job, threads, False)
         self.give_back(job.memory)
@@ -666,11 +671,12 @@ cdef class Network:
             room = BLOCK_BYTES - (m * <Py_ssize_t>sizeof(uint32_t) if job.order != NULL else 0)
             room = max(<Py_ssize_t>WINDOW_BYTES, room) // <Py_ssize_t>sizeof(real)
             room -= job.columns * (in_block - data)
-            job.window_batches = max(1, min(room // (data * job.columns), (m + batch - 1) // batch))
+            job.window_batches = min(room // (data * job.columns), (m + batch - 1) // batch)
+            job.window_batches = max(1, job.window_batches)
         cdef Py_ssize_t window = job.columns * max(1, job.window_batches)
         job.memory = self.borrow(
             (in_block - data) * job.columns + data * window + 2 * panels_of(job.columns) + 2 * plan.n_parameters
-            + threads * SCRATCH_BYTES // <Py_ssize_t>sizeof(real)
+            + threads * scratch_size()
         )
         job.dZ = job.memory + plan.features * job.columns
         job.X_window = job.dZ + 2 * plan.widest_out * job.columns

@@ -68,7 +68,9 @@ cdef void run_tiles(int rows, Tiles* t, Py_ssize_t count) noexcept nogil:
         aside.initial += t.initial_step
 
 
-cdef void pack_rows(Operand* a, Py_ssize_t even, Py_ssize_t longer, Py_ssize_t rows, real* packed) noexcept nogil:
+cdef void pack_rows(
+    Operand* a, Py_ssize_t even, Py_ssize_t longer, Py_ssize_t rows, real* packed
+) noexcept nogil:
     """`rows` rows of a, the first `longer` in tiles of even + 1, to be read one after the other.
 
     Where the rows of a are 4 KB apart they would share a few lines of the cache.
@@ -78,7 +80,8 @@ cdef void pack_rows(Operand* a, Py_ssize_t even, Py_ssize_t longer, Py_ssize_t r
     cdef real* to = packed
     if a.segments > 1:
         for k in range(a.segments):
-            memcpy(to + k * rows * a.row_stride, a.data + k * a.segment_stride, rows * a.row_stride * sizeof(real))
+            memcpy(to, a.data + k * a.segment_stride, rows * a.row_stride * sizeof(real))
+            to += rows * a.row_stride
         a.segment_stride = rows * a.row_stride
     else:
         row = 0
@@ -154,43 +157,71 @@ cdef void multiply_rows(
             tiles_down(t, &start, p, panel, longer, <int>even, flat)
 
 
+cdef inline Py_ssize_t depth_of(const Operand* a) noexcept nogil:
+    """Length of the sums, in segments where there are several."""
+    return a.segments if a.segments > 1 else a.depth
+
+
+cdef inline Py_ssize_t unit_of(const Operand* a) noexcept nogil:
+    return a.depth if a.segments > 1 else 1
+
+
+cdef inline Operand part_of(
+    const Operand* a, Py_ssize_t row, Py_ssize_t start, Py_ssize_t stop
+) noexcept nogil:
+    """a from `row` on, and of its sums start ... stop, in units of `depth_of`."""
+    cdef Operand part = a[0]
+    part.data = part.data + row * part.row_stride
+    if part.segments > 1:
+        part.data = part.data + start * part.segment_stride
+        part.segments = stop - start
+    else:
+        part.data = part.data + start * part.depth_stride
+        part.depth = stop - start
+    return part
+
+
+cdef inline bint packing_pays(const Operand* a, Py_ssize_t rows, Py_ssize_t panels) noexcept nogil:
+    """Not for rows that are contiguous, which are read in order as it is."""
+    cdef Py_ssize_t size = rows * a.depth * a.segments * sizeof(real)
+    return (a.segments > 1 or a.depth_stride > 1) and panels >= PACK_PANELS and size > PACK_BYTES
+
+
 cdef void multiply(
     const Product* p, Py_ssize_t first_tile, Py_ssize_t stop_tile, Py_ssize_t first_panel,
     Py_ssize_t stop_panel,
 ) noexcept nogil:
     """The product's tiles of rows first ... stop, for its panels first ... stop."""
     cdef Tiles t = p.tiles
-    cdef Py_ssize_t unit = p.tiles.a.depth if p.tiles.a.segments > 1 else 1
-    cdef Py_ssize_t depth = p.tiles.a.depth * p.tiles.a.segments // unit
+    cdef const Operand* a = &p.tiles.a
+    cdef bint add = p.tiles.at_store == ADD
+    cdef Py_ssize_t depth = depth_of(a)
+    cdef Py_ssize_t unit = unit_of(a)
     cdef Py_ssize_t blocks = max(1, (depth * unit + DEPTH - 1) // DEPTH)
+    cdef Py_ssize_t longest = max(1, (depth + blocks - 1) // blocks * unit)
+    cdef Py_ssize_t tiles = max(1, ROWS_BYTES // (sizeof(real) * TILE_ROWS * longest))
     cdef Py_ssize_t even = p.rows // max(1, tiles_of(p.rows))
     cdef Py_ssize_t longer = p.rows % max(1, tiles_of(p.rows)) * (even + 1)
-    cdef Py_ssize_t tiles = max(1, ROWS_BYTES // (sizeof(real) * TILE_ROWS) // max(1, (depth + blocks - 1) // blocks * unit))
-    cdef Py_ssize_t block, start, stop, top, row, rows, long_rows
-    cdef bint pack = (unit > 1 or p.tiles.a.depth_stride > 1) and stop_panel - first_panel >= PACK_PANELS and (stop_tile - first_tile) * TILE_ROWS * depth * unit * sizeof(real) > PACK_BYTES
+    cdef Py_ssize_t block, start, stop, top, row, rows, taller
+    cdef bint pack = packing_pays(
+        a, (stop_tile - first_tile) * TILE_ROWS, stop_panel - first_panel
+    )
     if stop_tile == first_tile:
         return
     for block in range(blocks):
         start, stop = depth * block // blocks, depth * (block + 1) // blocks
-        t.at_store = p.tiles.at_store if block == blocks - 1 or p.tiles.at_store == ADD else LINEAR
-        t.resume = block > 0 and p.tiles.at_store != ADD
-        t.c_is_far = (t.resume or t.at_store == ADD) and t.c_lane == 1 and depth * unit >= 64
+        t.at_store = p.tiles.at_store if add or block == blocks - 1 else LINEAR
+        t.resume = block > 0 and not add
+        t.c_is_far = (t.resume or add) and t.c_lane == 1 and depth * unit >= 64
         for top from first_tile <= top < stop_tile by tiles:
             row = tile_start(top, p.rows)
             rows = tile_start(min(top + tiles, stop_tile), p.rows) - row
-            long_rows = max(0, min(longer - row, rows))
-            t.a = p.tiles.a
-            t.a.data = t.a.data + row * t.a.row_stride
-            if unit > 1:
-                t.a.data = t.a.data + start * t.a.segment_stride
-                t.a.segments = stop - start
-            else:
-                t.a.data = t.a.data + start * t.a.depth_stride
-                t.a.depth = stop - start
+            taller = max(0, min(longer - row, rows))
+            t.a = part_of(a, row, start, stop)
             if pack:
-                pack_rows(&t.a, even, long_rows, rows, p.packed)
+                pack_rows(&t.a, even, taller, rows, p.packed)
             t.initial = p.tiles.initial + row if p.tiles.initial != NULL and block == 0 else NULL
             t.b = p.tiles.b + start * unit * PANEL
             t.c = p.tiles.c + row * t.c_stride
             t.A = p.tiles.A + row * t.c_stride
-            multiply_rows(&t, p, even, long_rows, rows, first_panel, stop_panel)
+            multiply_rows(&t, p, even, taller, rows, first_panel, stop_panel)

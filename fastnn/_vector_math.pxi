@@ -56,7 +56,8 @@ cdef inline vector exp_negative(vector x) noexcept nogil:
     cdef vector r = exp_reduce(x, &shifted)
     # 2^n may be subnormal: scale by 2^(n + 64) first, exactly, then by 2^-64.
     if SINGLE:
-        return (expm1_reduced(r) + splat(1)) * power_of_two(shifted, 64) * splat(5.421010862427522e-20)
+        power = expm1_reduced(r) + splat(1)
+        return power * power_of_two(shifted, 64) * splat(5.421010862427522e-20)
     # Put back what rounding took from r and from 1 + r.
     r_lost = exp_reduce_lost(x, shifted, r)
     one_plus_r = splat(1) + r
