@@ -675,8 +675,8 @@ cdef class Network:
             job.window_batches = max(1, job.window_batches)
         cdef Py_ssize_t window = job.columns * max(1, job.window_batches)
         job.memory = self.borrow(
-            (in_block - data) * job.columns + data * window + 2 * panels_of(job.columns) + 2 * plan.n_parameters
-            + threads * scratch_size()
+            (in_block - data) * job.columns + data * window + 2 * panels_of(job.columns)
+            + 2 * plan.n_parameters + threads * scratch_size()
         )
         job.dZ = job.memory + plan.features * job.columns
         job.X_window = job.dZ + 2 * plan.widest_out * job.columns
