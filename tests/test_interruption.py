@@ -15,6 +15,15 @@ PROMISED = 0.5
 """Seconds from the signal to KeyboardInterrupt.  This is the promise, not a measurement."""
 
 
+@pytest.fixture(autouse=True)
+def python_hears_ctrl_c():
+    """As in a terminal: a process started in the background may have SIGINT ignored, and then
+    nothing would ever end these trainings."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @contextmanager
 def ctrl_c_after(seconds):
     """Expect a KeyboardInterrupt from the block, soon after the signal is due."""
