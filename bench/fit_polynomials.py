@@ -3,8 +3,9 @@
     python bench/fit_polynomials.py
 
 prints each polynomial's coefficients, lowest power first, and its largest error.  Needs
-mpmath (extra ``test``).  The exchange: solve for the polynomial whose error alternates
-with equal size at degree + 2 points, move the points to the error's extremes, repeat.
+mpmath (extra ``test``).  The exchange: solve for the polynomial, or the quotient of two,
+whose error alternates with equal size at as many points as it has coefficients and one
+more, move the points to the error's extremes, repeat.
 """
 
 import mpmath as mp
@@ -29,6 +30,46 @@ def remez(function, low, high, degree, rounds=12, grid=4000):
         errors = [v - mp.polyval(coefficients[::-1], x) for v, x in zip(values, samples)]
         points = _alternating_extremes(samples, errors, n) or points
     return coefficients, max(map(abs, errors))
+
+
+def remez_tanh_half(low, high, numerator, denominator, rounds=12, grid=2000):
+    """Return P, Q and the largest relative error of tanh(x) from tanh(x / 2) = x P / Q.
+
+    P and Q are polynomials in x^2 of these degrees, with P(0) = 1 and Q(0) = 2, so that
+    tiny x come out exact.  With t = tanh(x / 2), tanh(x) = 2 t / (1 + t^2) forgives t an
+    error that grows with (1 + t^2) / (1 - t^2): the more, the nearer t is to 1.
+    """
+    n = numerator + denominator + 1
+    low, high = mp.mpf(low), mp.mpf(high)
+    points = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * i / (n - 1)) for i in range(n)]
+    samples = [low + (high - low) * mp.mpf(i) / grid for i in range(grid + 1)]
+    p, q = [mp.mpf(1)], [mp.mpf(2)]
+
+    def forgiven(x):
+        t = mp.tanh(x / 2)
+        return min((1 + t * t) / (1 - t * t), mp.mpf(6000))  # beyond, errors count squared
+
+    def half(x):
+        return x * mp.polyval(p[::-1], x * x) / mp.polyval(q[::-1], x * x)
+
+    for _ in range(rounds):
+        for _ in range(4):  # the size of the error multiplies Q: take the last Q there
+            equations, right = mp.matrix(n, n), mp.matrix(n, 1)
+            for i, x in enumerate(points):
+                z, t_over_x = x * x, mp.tanh(x / 2) / x
+                for j in range(numerator):
+                    equations[i, j] = z ** (j + 1)
+                for j in range(denominator):
+                    equations[i, numerator + j] = -t_over_x * z ** (j + 1)
+                error_sign = (-1) ** i * forgiven(x)
+                equations[i, n - 1] = -error_sign * t_over_x * mp.polyval(q[::-1], z)
+                right[i] = 2 * t_over_x - 1
+            solution = list(mp.lu_solve(equations, right))
+            p, q = [mp.mpf(1), *solution[:numerator]], [mp.mpf(2), *solution[numerator:-1]]
+        errors = [(half(x) / mp.tanh(x / 2) - 1) / forgiven(x) for x in samples]
+        points = _alternating_extremes(samples, errors, n) or points
+    doubled = [2 * half(x) / (1 + half(x) ** 2) for x in samples]
+    return p, q, max(abs(y / mp.tanh(x) - 1) for x, y in zip(samples, doubled))
 
 
 def _alternating_extremes(samples, errors, count):
@@ -67,6 +108,10 @@ def main():
             print(f"{title}, {name}, degree {degree}, largest error {mp.nstr(error, 3)}")
             for c in coefficients:
                 print("    " + mp.nstr(c, 9 if name == "float32" else 18))
+    p, q, error = remez_tanh_half("0.01", 9, numerator=2, denominator=3)
+    print(f"tanh(x / 2) = x P / Q in x^2, float32, largest error of tanh {mp.nstr(error, 3)}")
+    for name, coefficients in (("P", p), ("Q", q)):
+        print(f"    {name}:", ", ".join(mp.nstr(c, 9) for c in coefficients))
 
 
 if __name__ == "__main__":

@@ -41,6 +41,8 @@ cdef struct Job:
     double* costs
     Py_ssize_t work               # multiplications since the last look for Ctrl-C
     bint stop
+    bint checked                  # X is not known to be finite,
+    bint refused                  # and is not
     team* team
 
 
@@ -58,7 +60,10 @@ cdef void poll(Job* job, Py_ssize_t count) noexcept nogil:
 
 cdef void forward_job(Job* job, int thread) noexcept nogil:
     """A[L] of all examples, a block at a time; the panels of a layer's input and output take
-    turns in two halves of the thread's memory."""
+    turns in two halves of the thread's memory.
+
+    Where X is to be checked, so is each block, when it is about to be read anyway.
+    """
     cdef const Plan* plan = job.plan
     cdef const Layer* layer
     cdef Py_ssize_t half = plan.widest * job.columns
@@ -75,6 +80,10 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
         if first >= job.X.columns:
             return
         count = min(job.columns, job.X.columns - first)
+        if job.checked and not finite_columns(job.X, first, count):
+            job.refused = True
+        if job.refused:
+            return
         x, z = memory, memory + half
         pack(job.X, NULL, first, count, count, x, plan.n_in)
         for l in range(plan.n_layers):

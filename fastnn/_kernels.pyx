@@ -410,21 +410,6 @@ def output_cost(A, Y, int loss, int activation, double slope, dZ):
     return total / max(a.columns, 1)
 
 
-cdef bint finite_matrix(const Matrix* X) noexcept nogil:
-    cdef Matrix x = X[0]
-    cdef Matrix same = x
-    cdef Py_ssize_t i, j
-    cdef real total = 0
-    if as_lines(&x, &same):
-        for i in range(x.rows):
-            total += zero_if_finite(x.data + i * x.row_stride, x.columns)
-    else:
-        for i in range(x.rows):
-            for j in range(x.columns):
-                total += x.data[i * x.row_stride + j * x.column_stride] * 0
-    return total == 0
-
-
 def all_finite(X):
     """Return whether X holds no NaN and no infinity, without a temporary of its size."""
     cdef Matrix x = matrix(X)
@@ -597,15 +582,20 @@ cdef class Network:
         for k in range(A.rows):
             A.data[k * A.row_stride + j * A.column_stride] = x[k]
 
-    cdef int forward_into(self, const Matrix* X, const Matrix* A, int threads) except -1:
+    cdef int forward_into(
+        self, const Matrix* X, const Matrix* A, int threads, bint checked
+    ) except -1:
+        """Return whether A is there: not where X is to be `checked` and is not finite."""
         cdef Py_ssize_t j
         if X.columns <= FEW:
+            if checked and not finite_matrix(X):
+                return False
             for j in range(X.columns):
                 self.forward_example(X, j, A)
-            return 0
+            return True
         cdef Job job
         memset(&job, 0, sizeof(job))
-        job.plan, job.X, job.Y = &self.plan, X, A
+        job.plan, job.X, job.Y, job.checked = &self.plan, X, A, checked
         job.columns = block_columns(X.columns, 2 * self.plan.widest, CACHE_BYTES)
         cdef Py_ssize_t blocks = (X.columns + job.columns - 1) // job.columns
         cdef Py_ssize_t work = X.columns * self.plan.multiplications // 3
@@ -616,12 +606,11 @@ cdef class Network:
         self.give_back(job.memory)
         if job.stop:
             raise_pending()
-        return 0
+        return not job.refused
 
-    def try_forward(self, X):
+    def try_forward(self, X, int threads=1):
         """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
-        and finite.  Else None, and the caller converts X or says what is wrong with it.
-        None too where the work is worth several threads, which `forward` takes."""
+        and finite.  Else None, and the caller converts X or says what is wrong with it."""
         if not cnp.PyArray_CheckExact(X):
             return None
         cdef cnp.ndarray array = <cnp.ndarray>X
@@ -634,21 +623,18 @@ cdef class Network:
         ):
             return None
         cdef Matrix x = matrix(array)
-        if x.columns * self.plan.multiplications // 3 >= THREADS_WORK or not finite_matrix(&x):
-            return None
         cdef cnp.npy_intp shape[2]
         shape[0] = self.plan.n_out
         shape[1] = x.columns
         result = cnp.PyArray_SimpleNew(2, shape, self.type_number)
         cdef Matrix a = matrix(result)
-        self.forward_into(&x, &a, 1)
-        return result
+        return result if self.forward_into(&x, &a, threads, True) else None
 
     def forward(self, X, A, int threads=1):
         """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
         cdef Matrix x = matrix(X)
         cdef Matrix a = matrix(A)
-        self.forward_into(&x, &a, threads)
+        self.forward_into(&x, &a, threads, False)
 
     cdef int prepare(self, Job* job, Py_ssize_t batch, Py_ssize_t whole, int threads) except -1:
         """Fill in the sizes, borrow the memory, and return how many threads to use.

@@ -195,7 +195,10 @@ LOG_FLOAT64 = (
     0.153313872670050652,
     0.14620458693301011,
 )
-# The same for (tanh(a) - a) / a^3 in powers of z = a^2, a <= 0.625: relative error of tanh 4e-19.
+# tanh(a / 2) = N / D for float32: (N - a) / a^3 and (D - 2) / a^2 in powers of a^2.
+TANH_HALF_N = (0.0297783666, 0.000114353255)
+TANH_HALF_D = (0.226223332, 0.00241405594, 2.4622294e-6)
+# For float64: (tanh(a) - a) / a^3 in powers of z = a^2, a <= 0.625: relative error of tanh 4e-19.
 TANH_FLOAT64 = (
     -0.333333333333333128,
     0.133333333333297429,
@@ -274,21 +277,35 @@ def sigmoid(x):
     return a + residual * inverse
 
 
-def tanh(x):
-    """tanh, with the sign of x put back at the end."""
+def tanh_by_half(x):
+    """tanh |x| in float32: 2 N D / (2 N D + (D - N)^2), where N / D = tanh |x / 2|.
+
+    Near 1, where N and D are nearly equal, an error of theirs hardly counts.
+    """
+    c = minimum(9.0, magnitude(x))  # beyond, the result is 1
+    z = c * c
+    n = c * z * polynomial(z, TANH_HALF_N) + c
+    u = z * polynomial(z, TANH_HALF_D)  # D = 2 + u, whose last bits would be lost
+    twice_nd = n * u + (n + n)
+    twice_nd = twice_nd + twice_nd
+    difference = u - n
+    return twice_nd / ((difference * (difference + 4.0) + twice_nd) + 4.0)
+
+
+def tanh_by_exp(x):
+    """tanh |x| in float64: 1 - 2e / (1 + e) with e = exp(-2|x|), or a series."""
     a = magnitude(x)
     shifted, r = exp_reduce(maximum(-40.0, -2.0 * a))  # tanh(20) rounds to 1
-    power = power_of_two(shifted, 0)
-    if x.is_float32:
-        # -t / (2 + t) with t = exp(-2a) - 1
-        t = power * expm1_reduced(r) + (power - 1.0)
-        return with_sign(t / (t + 2.0), x)
-    # That quotient would be 2.1 ULP off: 1 - 2e / (1 + e) with e = exp(-2a), or a series.
-    e = power * (expm1_reduced(r) + 1.0)
+    e = power_of_two(shifted, 0) * (expm1_reduced(r) + 1.0)
     large = 1.0 - (e + e) / (e + 1.0)
     z = a * a
     small = a + a * z * polynomial(z, TANH_FLOAT64)
-    return with_sign(where_less(a, 0.625, small, large), x)
+    return where_less(a, 0.625, small, large)
+
+
+def tanh(x):
+    """tanh |x|, and the sign of x."""
+    return with_sign(tanh_by_half(x) if x.is_float32 else tanh_by_exp(x), x)
 
 
 def log(x):
@@ -1553,7 +1570,7 @@ class Network:
         # Examples between two looks for Ctrl-C outside of `train`.
         self._span = max(int(POLL_WORK // parameters.size), 1)
 
-    def try_forward(self, X):
+    def try_forward(self, X, threads=1):
         """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
         and finite.  Else None, and the caller converts X or says what is wrong with it."""
         if (

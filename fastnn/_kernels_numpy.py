@@ -306,11 +306,9 @@ class Network:
             start = stop
         return views
 
-    def try_forward(self, X):
+    def try_forward(self, X, threads=1):
         """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
-        and finite.  Else None, and the caller converts X or says what is wrong with it.
-        A backend with threads also returns None where the work is worth several, which
-        `forward` takes."""
+        and finite.  Else None, and the caller converts X or says what is wrong with it."""
         if type(X) is not np.ndarray or X.dtype != self.parameters.dtype or X.ndim != 2:
             return None
         n, m = X.shape

@@ -79,6 +79,32 @@ cdef inline real zero_if_finite(const real* x, Py_ssize_t count) noexcept nogil:
     return sum_lanes((total[0] + total[1]) + (total[2] + total[3])) + rest
 
 
+cdef bint finite_matrix(const Matrix* X) noexcept nogil:
+    """Whether X holds no NaN and no infinity."""
+    cdef Matrix x = X[0]
+    cdef Matrix same = x
+    cdef Py_ssize_t i, j
+    cdef real total = 0
+    if as_lines(&x, &same):
+        for i in range(x.rows):
+            total += zero_if_finite(x.data + i * x.row_stride, x.columns)
+    else:
+        for i in range(x.rows):
+            for j in range(x.columns):
+                total += x.data[i * x.row_stride + j * x.column_stride] * 0
+    return total == 0
+
+
+cdef inline bint finite_columns(
+    const Matrix* X, Py_ssize_t first, Py_ssize_t count
+) noexcept nogil:
+    """`finite_matrix` of columns first ... first + count."""
+    cdef Matrix part = X[0]
+    part.data = X.data + first * X.column_stride
+    part.columns = count
+    return finite_matrix(&part)
+
+
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
     return (columns + PANEL - 1) // PANEL
 

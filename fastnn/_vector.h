@@ -25,13 +25,29 @@
 #define FASTNN_VECTOR_BYTES 16
 #endif
 
+/* FASTNN_X86(max) is _mm256_max_ps, where registers have 32 bytes and hold floats. */
+#if defined(__AVX512F__) && FASTNN_VECTOR_BYTES == 64
+#include <immintrin.h>
+#define FASTNN_X86(name) FASTNN_JOIN(_mm512_##name##_p, FASTNN_TYPE_LETTER)
+#elif defined(__AVX__) && FASTNN_VECTOR_BYTES == 32
+#include <immintrin.h>
+#define FASTNN_X86(name) FASTNN_JOIN(_mm256_##name##_p, FASTNN_TYPE_LETTER)
+#elif defined(__SSE2__) && FASTNN_VECTOR_BYTES == 16
+#include <immintrin.h>
+#define FASTNN_X86(name) FASTNN_JOIN(_mm_##name##_p, FASTNN_TYPE_LETTER)
+#endif
+#define FASTNN_JOIN(name, letter) FASTNN_JOIN_EXPANDED(name, letter)
+#define FASTNN_JOIN_EXPANDED(name, letter) name##letter
+
 #if REAL_IS_FLOAT
+#define FASTNN_TYPE_LETTER s
 typedef float real;
 typedef int32_t integer;
 typedef uint32_t bits;
 enum { MANTISSA = 23, EXPONENT_BIAS = 127 };
 #define MAGIC 12582912.0f                /* 1.5 * 2^23: adding it rounds to an integer */
 #else
+#define FASTNN_TYPE_LETTER d
 typedef double real;
 typedef int64_t integer;
 typedef uint64_t bits;
@@ -71,9 +87,15 @@ static inline vector choose(mask m, vector a, vector b)
 static inline vector where_less(vector x, vector y, vector a, vector b) { return choose(x < y, a, b); }
 static inline vector where_positive(vector x, vector a, vector b) { return choose(x > (vector){0}, a, b); }
 static inline vector where_not_nan(vector x, vector a, vector b) { return choose(x == x, a, b); }
-/* x if x > y, else y; and x if x < y, else y.  A NaN in y comes through. */
+/* x if x > y, else y; and x if x < y, else y.  A NaN in y comes through.  x86 has it as one
+ * instruction, which the compiler does not see in the comparison. */
+#if defined(FASTNN_X86)
+static inline vector maximum(vector x, vector y) { return (vector)FASTNN_X86(max)(x, y); }
+static inline vector minimum(vector x, vector y) { return (vector)FASTNN_X86(min)(x, y); }
+#else
 static inline vector maximum(vector x, vector y) { return choose(x > y, x, y); }
 static inline vector minimum(vector x, vector y) { return choose(x < y, x, y); }
+#endif
 
 static inline vector sign_bit(vector x) { return (vector)((vector_bits)x & ((bits)1 << (8 * sizeof(real) - 1))); }
 static inline vector magnitude(vector x) { return (vector)((vector_bits)x & ~((bits)1 << (8 * sizeof(real) - 1))); }

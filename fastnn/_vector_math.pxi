@@ -80,8 +80,25 @@ cdef inline vector sigmoid(vector x) noexcept nogil:
     return a + (remainder_of(numerator, a, denominator) - a * lost) * inverse
 
 
-cdef inline vector tanh(vector x) noexcept nogil:
-    """-t / (2 + t) with t = exp(-2|x|) - 1, and the sign of x."""
+cdef inline vector tanh_by_half(vector x) noexcept nogil:
+    """tanh |x| in float32: 2 N D / (2 N D + (D - N)^2), where N / D = tanh |x / 2|.
+
+    Near 1, where N and D are nearly equal, an error of theirs hardly counts.
+    """
+    cdef vector c = minimum(splat(9.0), magnitude(x))  # beyond, the result is 1
+    cdef vector z = c * c
+    cdef vector N = c * z * (splat(0.000114353255) * z + splat(0.0297783666)) + c
+    cdef vector u = (splat(2.4622294e-6) * z + splat(0.00241405594)) * z + splat(0.226223332)
+    cdef vector twice_ND, difference
+    u = u * z  # D = 2 + u, whose last bits would be lost
+    twice_ND = N * u + (N + N)
+    twice_ND = twice_ND + twice_ND
+    difference = u - N
+    return twice_ND / ((difference * (difference + splat(4)) + twice_ND) + splat(4))
+
+
+cdef inline vector tanh_by_exp(vector x) noexcept nogil:
+    """tanh |x| in float64: -t / (2 + t) with t = exp(-2|x|) - 1."""
     cdef vector shifted, scale, q, t, denominator, a, t_lost, lost
     cdef vector twice = maximum(splat(-40.0), magnitude(x) * splat(-2))  # tanh(20) rounds to 1
     q = expm1_reduced(exp_reduce(twice, &shifted))
@@ -89,14 +106,18 @@ cdef inline vector tanh(vector x) noexcept nogil:
     t = scale * q + (scale - splat(1))
     denominator = t + splat(2)
     a = -t / denominator
-    if not SINGLE:
-        # As above; and 1 / (2 + t) = (1 + tanh |x|) / 2.
-        t_lost = ((scale - splat(1)) - t) + scale * q
-        lost = (t - (denominator - splat(2))) + t_lost
-        a = a + ((remainder_of(-t, a, denominator) - t_lost) - a * lost) * (
-            splat(0.5) + splat(0.5) * a
-        )
-    return with_sign(magnitude(a), sign_bit(x))
+    # As in sigmoid; and 1 / (2 + t) = (1 + tanh |x|) / 2.
+    t_lost = ((scale - splat(1)) - t) + scale * q
+    lost = (t - (denominator - splat(2))) + t_lost
+    a = a + ((remainder_of(-t, a, denominator) - t_lost) - a * lost) * (
+        splat(0.5) + splat(0.5) * a
+    )
+    return magnitude(a)  # not -0
+
+
+cdef inline vector tanh(vector x) noexcept nogil:
+    """tanh |x|, and the sign of x."""
+    return with_sign(tanh_by_half(x) if SINGLE else tanh_by_exp(x), sign_bit(x))
 
 
 cdef inline vector log(vector x) noexcept nogil:

@@ -206,6 +206,12 @@ def check_try_forward(kernels, dtype, case):
         not_plain[name][-1, -1] = bad
     for name, value in not_plain.items():
         assert net.try_forward(value) is None, f"try_forward took {name}"
+    many = np.tile(X, 1 + 1000 // X.shape[1])  # several blocks of examples
+    for where in (0, many.shape[1] // 2, -1):
+        for threads in (1, 2):
+            bad = many.copy()
+            bad[0, where] = np.nan
+            assert net.try_forward(bad, threads) is None, f"try_forward took NaN at {where}"
     for plain in LAYOUTS.values():
         A = net.try_forward(plain(X))
         assert A is not None and A.flags.owndata and A.flags.c_contiguous
