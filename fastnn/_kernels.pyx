@@ -249,7 +249,7 @@ def activation_backward(dA, A, int activation, double slope, dZ, db):
                     da.data + p * da.row_stride, a.data + p * a.row_stride, a.columns, activation,
                     <real>slope, row,
                 )
-                sums[p] = scale * sum_line(row, a.columns)
+                sums[p] = scale * sum_line(row, a.columns, 1)
         return
     cdef Py_ssize_t columns = block_columns(a.columns, 2 * n, CACHE_BYTES)
     cdef real* panels = <real*>allocate(2 * n * columns)
@@ -273,14 +273,12 @@ cdef int dense_forward_examples(
 ) except -1:
     cdef real* x = <real*>allocate(layer.n_in + layer.n_out + LANES)
     cdef real* z = x + layer.n_in
-    cdef Py_ssize_t j, k
+    cdef Py_ssize_t j
     memset(z, 0, (layer.n_out + LANES) * sizeof(real))
     for j in range(X.columns):
-        for k in range(layer.n_in):
-            x[k] = X.data[k * X.row_stride + j * X.column_stride]
+        read_column(X, j, x)
         forward_column(layer, W, b, x, z)
-        for k in range(layer.n_out):
-            A.data[k * A.row_stride + j * A.column_stride] = z[k]
+        write_column(z, j, A)
     release(x)
     return 0
 
@@ -572,15 +570,13 @@ cdef class Network:
         cdef const Layer* layer
         cdef real* x = self.column
         cdef real* z = x + plan.widest + LANES
-        cdef Py_ssize_t l, k
-        for k in range(X.rows):
-            x[k] = X.data[k * X.row_stride + j * X.column_stride]
+        cdef Py_ssize_t l
+        read_column(X, j, x)
         for l in range(plan.n_layers):
             layer = &plan.layers[l]
             forward_column(layer, plan.theta + layer.W, plan.theta + layer.b, x, z)
             x, z = z, x
-        for k in range(A.rows):
-            A.data[k * A.row_stride + j * A.column_stride] = x[k]
+        write_column(x, j, A)
 
     cdef int forward_into(
         self, const Matrix* X, const Matrix* A, int threads, bint checked

@@ -138,6 +138,7 @@ cdef void transpose_features(
         for p in range(panels):
             for j in range(PANEL):
                 rows[j] = A + (p * n + min(f * PANEL + j, n - 1)) * PANEL
+                prefetch(rows[j] + 2 * n * PANEL)  # two panels on
             for e from 0 <= e < PANEL by LANES:
                 transpose_block(rows, e, features + e * PANEL, PANEL)
                 transpose_block(rows + LANES, e, features + e * PANEL + LANES, PANEL)
@@ -209,24 +210,20 @@ cdef void add_db(
 ) noexcept nogil:
     """db += scale sum(dZ), rows first ... stop: both multiples of 4, or the end."""
     cdef Py_ssize_t i, p, j
+    cdef Py_ssize_t offset[4]
     cdef vector total[4]
     cdef real sums[4]
     cdef const real* row
-    cdef Py_ssize_t rows = 4
     for i from first <= i < stop by 4:
-        rows = min(<Py_ssize_t>4, stop - i)
         for j in range(4):
             total[j] = splat(0)
+            offset[j] = min(i + j, stop - 1) * PANEL  # past the last: its sum again, not stored
         for p in range(panels):
-            row = dZ + (p * n + i) * PANEL
-            if rows == 4:
-                for j in range(4):
-                    total[j] = total[j] + (load(row + j * PANEL) + load(row + j * PANEL + LANES))
-            else:
-                for j in range(rows):
-                    total[j] = total[j] + (load(row + j * PANEL) + load(row + j * PANEL + LANES))
+            for j in range(4):
+                row = dZ + p * n * PANEL + offset[j]
+                total[j] = total[j] + (load(row) + load(row + LANES))
         sum_lanes_of_4(total, sums)
-        for j in range(rows):
+        for j in range(min(<Py_ssize_t>4, stop - i)):
             db[i + j] += scale * sums[j]
 
 
@@ -352,42 +349,6 @@ cdef void forward_column(
         )
 
 
-cdef void backward_columns(
-    const real* W, Py_ssize_t n_in, Py_ssize_t n_out, const Matrix* dZ, const Matrix* A_prev,
-    const Matrix* dA_prev, real* dW, real* db, real* x, real* dx,
-) noexcept nogil:
-    """The gradients of a layer from up to FEW examples, one row of W at a time.
-
-    x and dx have room for A_prev and dA_prev, one example after the other.
-    """
-    cdef Py_ssize_t m = dZ.columns
-    cdef Py_ssize_t i, j, k
-    cdef real scale = <real>1 / <real>max(m, 1)
-    cdef real d
-    for j in range(m):
-        for k in range(n_in):
-            x[j * n_in + k] = A_prev.data[k * A_prev.row_stride + j * A_prev.column_stride]
-            dx[j * n_in + k] = 0
-    for i in range(n_out):
-        db[i] = 0
-        for j in range(m):
-            d = dZ.data[i * dZ.row_stride + j * dZ.column_stride]
-            db[i] += d
-            if j == 0:
-                scaled_row(x, d, n_in, dW + i * n_in)
-            else:
-                add_scaled_row(x + j * n_in, d, n_in, dW + i * n_in)
-            if dA_prev != NULL:
-                add_scaled_row(W + i * n_in, d, n_in, dx + j * n_in)
-        if m > 1:
-            db[i] *= scale
-            scaled_row(dW + i * n_in, scale, n_in, dW + i * n_in)
-    if dA_prev != NULL:
-        for j in range(m):
-            for k in range(n_in):
-                dA_prev.data[k * dA_prev.row_stride + j * dA_prev.column_stride] = dx[j * n_in + k]
-
-
 cdef inline void scaled_row(const real* x, real factor, Py_ssize_t n, real* y) noexcept nogil:
     """y = factor x."""
     cdef Py_ssize_t k = 0
@@ -406,3 +367,37 @@ cdef inline void add_scaled_row(const real* x, real factor, Py_ssize_t n, real* 
         k += LANES
     for k in range(k, n):
         y[k] += factor * x[k]
+
+
+cdef void backward_columns(
+    const real* W, Py_ssize_t n_in, Py_ssize_t n_out, const Matrix* dZ, const Matrix* A_prev,
+    const Matrix* dA_prev, real* dW, real* db, real* x, real* dx,
+) noexcept nogil:
+    """The gradients of a layer from up to FEW examples, one row of W at a time.
+
+    x and dx have room for A_prev and dA_prev, one example after the other.
+    """
+    cdef Py_ssize_t m = dZ.columns
+    cdef Py_ssize_t i, j
+    cdef real scale = <real>1 / <real>max(m, 1)
+    cdef real d
+    memset(dx, 0, m * n_in * sizeof(real))
+    for j in range(m):
+        read_column(A_prev, j, x + j * n_in)
+    for i in range(n_out):
+        db[i] = 0
+        for j in range(m):
+            d = dZ.data[i * dZ.row_stride + j * dZ.column_stride]
+            db[i] += d
+            if j == 0:
+                scaled_row(x, d, n_in, dW + i * n_in)
+            else:
+                add_scaled_row(x + j * n_in, d, n_in, dW + i * n_in)
+            if dA_prev != NULL:
+                add_scaled_row(W + i * n_in, d, n_in, dx + j * n_in)
+        if m > 1:
+            db[i] *= scale
+            scaled_row(dW + i * n_in, scale, n_in, dW + i * n_in)
+    if dA_prev != NULL:
+        for j in range(m):
+            write_column(dx + j * n_in, j, dA_prev)

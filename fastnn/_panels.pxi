@@ -45,8 +45,25 @@ cdef bint as_lines(Matrix* x, Matrix* y) noexcept nogil:
     return True
 
 
-cdef inline real sum_line(const real* x, Py_ssize_t count) noexcept nogil:
-    """Sum of `count` contiguous numbers, in four registers at a time."""
+cdef inline void read_column(const Matrix* X, Py_ssize_t j, real* x) noexcept nogil:
+    """x = X[:, j]."""
+    cdef Py_ssize_t k
+    for k in range(X.rows):
+        x[k] = X.data[k * X.row_stride + j * X.column_stride]
+
+
+cdef inline void write_column(const real* x, Py_ssize_t j, const Matrix* X) noexcept nogil:
+    """X[:, j] = x."""
+    cdef Py_ssize_t k
+    for k in range(X.rows):
+        X.data[k * X.row_stride + j * X.column_stride] = x[k]
+
+
+cdef inline real sum_line(const real* x, Py_ssize_t count, real factor) noexcept nogil:
+    """Sum of factor * x over `count` contiguous numbers, in four registers at a time.
+
+    The factor is 1, or 0: the sum is then NaN where x holds NaN or an infinity, and else 0.
+    """
     cdef vector total[4]
     cdef Py_ssize_t i = 0
     cdef Py_ssize_t j
@@ -55,27 +72,10 @@ cdef inline real sum_line(const real* x, Py_ssize_t count) noexcept nogil:
         total[j] = splat(0)
     while i + 4 * LANES <= count:
         for j in range(4):
-            total[j] = total[j] + load(x + i + j * LANES)
+            total[j] = total[j] + splat(factor) * load(x + i + j * LANES)
         i += 4 * LANES
     for i in range(i, count):
-        rest += x[i]
-    return sum_lanes((total[0] + total[1]) + (total[2] + total[3])) + rest
-
-
-cdef inline real zero_if_finite(const real* x, Py_ssize_t count) noexcept nogil:
-    """Sum of x * 0, which is NaN where x holds NaN or an infinity."""
-    cdef vector total[4]
-    cdef Py_ssize_t i = 0
-    cdef Py_ssize_t j
-    cdef real rest = 0
-    for j in range(4):
-        total[j] = splat(0)
-    while i + 4 * LANES <= count:
-        for j in range(4):
-            total[j] = total[j] + load(x + i + j * LANES) * splat(0)
-        i += 4 * LANES
-    for i in range(i, count):
-        rest += x[i] * 0
+        rest += factor * x[i]
     return sum_lanes((total[0] + total[1]) + (total[2] + total[3])) + rest
 
 
@@ -87,7 +87,7 @@ cdef bint finite_matrix(const Matrix* X) noexcept nogil:
     cdef real total = 0
     if as_lines(&x, &same):
         for i in range(x.rows):
-            total += zero_if_finite(x.data + i * x.row_stride, x.columns)
+            total += sum_line(x.data + i * x.row_stride, x.columns, 0)
     else:
         for i in range(x.rows):
             for j in range(x.columns):

@@ -326,13 +326,13 @@ def set_num_threads(n):
     >>> fastnn.get_num_threads()
     2
     """
-    global _num_threads
-    _num_threads = checks.integer("n", n, 1, MAX_THREADS)
+    global num_threads
+    num_threads = checks.integer("n", n, 1, MAX_THREADS)
 
 
 def get_num_threads():
     """Return the most threads that a call may use; see `set_num_threads`."""
-    return _num_threads
+    return num_threads
 
 
 def _initial_num_threads():
@@ -494,6 +494,6 @@ def _warn_if_broken(reason):
 
 
 _simd_wanted = os.environ.get("FASTNN_SIMD") or None
-_num_threads = _initial_num_threads()
+num_threads = _initial_num_threads()
 current = _initial_backend()
 """The backend in use.  Read it as ``backends.current``: `set_backend` changes it."""

@@ -229,7 +229,7 @@ class MLP:
         if out is None and cache is False:  # one example should cost no more than this
             if self._backend is not backends.current:
                 self._bind()
-            A = self._engine.try_forward(X, backends.get_num_threads())
+            A = self._engine.try_forward(X, backends.num_threads)
             if A is not None:
                 return A
         engine = self.engine
