@@ -161,7 +161,7 @@ cdef void backward_layer(
         clear_padding(dZ_of(job, l - 1), layer.n_in, first, stop, count)
     team_meet(job.team, thread)
     add_gradients(
-        dZ, layer.n_out, A_prev, layer.n_in, panels, scale, sums + layer.W, sums + layer.b,
+        dZ, layer.n_out, A_prev, layer.n_in, count, scale, sums + layer.W, sums + layer.b,
         scratch_of(job, thread), thread, job.team.size,
     )
     team_meet(job.team, thread)

@@ -78,6 +78,7 @@ cdef extern from "_vector.h" nogil:
     real sum_lanes(vector v) noexcept
     void sum_lanes_of_4(const vector* v, real* sums) noexcept
     vector keep_last(vector v, int count) noexcept
+    vector keep_first(vector v, int count) noexcept
     vector gather(const real* row, const uint32_t* column) noexcept
     void prefetch(const real* p) noexcept
     void touch(const real* p) noexcept
@@ -357,7 +358,7 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
             pack(&x, NULL, first, count, count, A, x.rows)
             pack(&dz, NULL, first, count, count, delta, dz.rows)
             add_gradients(
-                delta, n_out, A, n_in, panels, scale, weight_sums, bias_sums, scratch, 0, 1
+                delta, n_out, A, n_in, count, scale, weight_sums, bias_sums, scratch, 0, 1
             )
             if has_dx:
                 direct = dx.column_stride == 1

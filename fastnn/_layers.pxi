@@ -107,17 +107,24 @@ cdef double tile_cycles(Py_ssize_t rows, Py_ssize_t lanes) noexcept nogil:
     return panels * (rows + 0.2 * PANEL)
 
 
-cdef int way_to_dW(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t examples) noexcept nogil:
-    """The cheapest, by the cycles for an example that were measured.
+cdef inline Py_ssize_t examples_of(Py_ssize_t count) noexcept nogil:
+    """How many examples tiles sum over: whole panels, but for a single one."""
+    return count if count < PANEL else panels_of(count) * PANEL
+
+
+cdef int way_to_dW(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t count) noexcept nogil:
+    """The cheapest for `count` examples, by the cycles that were measured.
 
     Lanes that run along a column of dW are stored one by one; dot products add up the lanes
     of each sum, once in a block, and read A_prev anew for every DOT_ROWS rows, which shows
     when it is not in the L1 cache.
     """
-    cdef double lanes_in = tile_cycles(n_out, n_in)
-    cdef double lanes_out = tile_cycles(n_in, n_out) + 1.5 * n_in * n_out / examples
+    cdef Py_ssize_t padded = panels_of(count) * PANEL
+    cdef Py_ssize_t summed = examples_of(count)
+    cdef double lanes_in = summed * tile_cycles(n_out, n_in)
+    cdef double lanes_out = summed * tile_cycles(n_in, n_out) + 1.5 * n_in * n_out
     cdef double dots = n_in * n_out * (
-        (1.3 if n_in * examples * sizeof(real) < 24576 else 2.2) / PANEL + 4 / <double>examples
+        (1.3 if n_in * padded * sizeof(real) < 24576 else 2.2) * padded / PANEL + 4
     )
     if dots < min(lanes_in, lanes_out):
         return DOTS
@@ -125,10 +132,11 @@ cdef int way_to_dW(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t examples) noexc
 
 
 cdef void transpose_features(
-    const real* A, Py_ssize_t n, Py_ssize_t panels, Py_ssize_t first, Py_ssize_t stop,
-    real* features,
+    const real* A, Py_ssize_t n, Py_ssize_t panels, Py_ssize_t examples, Py_ssize_t first,
+    Py_ssize_t stop, real* features,
 ) noexcept nogil:
-    """features[f][example][j] = A[f PANEL + j, example], panels first <= f < stop of features.
+    """features[f][example][j] = A[f PANEL + j, example], panels first <= f < stop of features,
+    of the first `examples` in each panel.
 
     Features past the last are whatever is at hand: their sums are never stored.
     """
@@ -139,7 +147,7 @@ cdef void transpose_features(
             for j in range(PANEL):
                 rows[j] = A + (p * n + min(f * PANEL + j, n - 1)) * PANEL
                 prefetch(rows[j] + 2 * n * PANEL)  # two panels on
-            for e from 0 <= e < PANEL by LANES:
+            for e from 0 <= e < examples by LANES:
                 transpose_block(rows, e, features + e * PANEL, PANEL)
                 transpose_block(rows + LANES, e, features + e * PANEL + LANES, PANEL)
             features += PANEL * PANEL
@@ -147,7 +155,7 @@ cdef void transpose_features(
 
 cdef void add_dW(
     int way, const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in,
-    Py_ssize_t panels, real scale, real* dW, real* scratch, int thread, int threads,
+    Py_ssize_t count, real scale, real* dW, real* scratch, int thread, int threads,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T, the tiles of a thread; the sum runs over the examples.
 
@@ -155,16 +163,18 @@ cdef void add_dW(
     """
     cdef Product p
     cdef Py_ssize_t first_tile, stop_tile, first, stop, group, width
+    cdef Py_ssize_t panels = panels_of(count)
+    cdef Py_ssize_t depth = min(examples_of(count), <Py_ssize_t>PANEL)
     cdef real* transposed = scratch + ROWS_BYTES // sizeof(real)
     cdef Py_ssize_t lanes
     memset(&p, 0, sizeof(p))
     if way == LANES_OUT:
         p.rows, p.lanes = n_in, n_out
-        p.tiles.a = rows_of(A_prev, PANEL, PANEL, 1)
+        p.tiles.a = rows_of(A_prev, PANEL, depth, 1)
         p.tiles.c_stride, p.tiles.c_lane = 1, n_in
     else:
         p.rows, p.lanes = n_out, n_in
-        p.tiles.a = rows_of(dZ, PANEL, PANEL, 1)
+        p.tiles.a = rows_of(dZ, PANEL, depth, 1)
         p.tiles.c_stride, p.tiles.c_lane = n_in, 1
     p.tiles.a.segments, p.tiles.a.segment_stride = panels, p.rows * PANEL
     p.tiles.b, p.b_panel = transposed, panels * PANEL * PANEL
@@ -182,7 +192,8 @@ cdef void add_dW(
     for group from first <= group < stop by width:
         width = min(width, stop - group)
         transpose_features(
-            dZ if way == LANES_OUT else A_prev, lanes, panels, group, group + width, transposed
+            dZ if way == LANES_OUT else A_prev, lanes, panels, depth, group, group + width,
+            transposed,
         )
         p.tiles.c, p.lanes = dW + group * p.c_panel, lanes - group * PANEL
         multiply(&p, first_tile, stop_tile, 0, width)
@@ -228,7 +239,7 @@ cdef void add_db(
 
 
 cdef void add_gradients(
-    const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t panels,
+    const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t count,
     real scale, real* dW, real* db, real* scratch, int thread, int threads,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T and db += scale sum(dZ): the share of one thread.
@@ -236,14 +247,15 @@ cdef void add_gradients(
     Each sum belongs to one thread, whatever their number: the bits do not depend on it.
     """
     cdef Py_ssize_t first, stop
-    cdef int way = way_to_dW(n_out, n_in, panels * PANEL)
+    cdef Py_ssize_t panels = panels_of(count)
+    cdef int way = way_to_dW(n_out, n_in, count)
     if way == DOTS:
         share(panels_of(n_in), thread, threads, &first, &stop)
         add_dW_by_dots(
             dZ, n_out, A_prev, n_in, panels, scale, dW, first * PANEL, min(stop * PANEL, n_in)
         )
     else:
-        add_dW(way, dZ, n_out, A_prev, n_in, panels, scale, dW, scratch, thread, threads)
+        add_dW(way, dZ, n_out, A_prev, n_in, count, scale, dW, scratch, thread, threads)
     share((n_out + 3) // 4, thread, threads, &first, &stop)
     add_db(dZ, n_out, panels, scale, db, first * 4, min(stop * 4, n_out))
 

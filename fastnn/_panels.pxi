@@ -271,10 +271,14 @@ cdef void clear_padding(
 ) noexcept nogil:
     """Zero the columns behind the `count` true ones, so that they add nothing to a sum, if
     they are in panels first ... stop."""
-    cdef Py_ssize_t k, lane
+    cdef Py_ssize_t k
     cdef Py_ssize_t last = count // PANEL
+    cdef int left = <int>min(count % PANEL, <Py_ssize_t>LANES)
+    cdef int right = <int>(count % PANEL) - left
+    cdef real* row
     if count % PANEL == 0 or not first <= last < stop:
         return
     for k in range(last * n, (last + 1) * n):
-        for lane in range(count % PANEL, PANEL):
-            panels[k * PANEL + lane] = 0
+        row = panels + k * PANEL
+        store(row, keep_first(load(row), left))
+        store(row + LANES, keep_first(load(row + LANES), right))

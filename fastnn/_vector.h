@@ -203,6 +203,16 @@ static inline vector keep_last(vector v, int count)
     return (vector)((mask)v & ((mask)lane >= (mask){0} + (LANES - count)));
 }
 
+/* v with all but its first `count` lanes zero. */
+static inline vector keep_first(vector v, int count)
+{
+    vector_bits lane;
+#pragma GCC unroll 16
+    for (int l = 0; l < LANES; l++)
+        lane[l] = l;
+    return (vector)((mask)v & ((mask)lane < (mask){0} + count));
+}
+
 /* row[column[0]], row[column[1]], ...: LANES loads and their assembly, which beat the
  * gather instruction on the machines measured. */
 static inline vector gather(const real *row, const uint32_t *column)
