@@ -27,6 +27,7 @@ cdef struct Job:
     const uint32_t* order
     Py_ssize_t batch_size
     Py_ssize_t columns            # of a block
+    Py_ssize_t half               # forward: numbers of the panels of one layer
     Py_ssize_t window_batches     # packed at a time; 0 where a batch has several blocks
     Py_ssize_t epochs
     double learning_rate
@@ -66,8 +67,7 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
     """
     cdef const Plan* plan = job.plan
     cdef const Layer* layer
-    cdef Py_ssize_t half = plan.widest * job.columns
-    cdef real* memory = job.memory + thread * 2 * half
+    cdef real* memory = job.memory + thread * 2 * job.half
     cdef real* x
     cdef real* z
     cdef Place place
@@ -80,28 +80,31 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
         if first >= job.X.columns:
             return
         count = min(job.columns, job.X.columns - first)
-        if job.checked and not finite_columns(job.X, first, count):
-            job.refused = True
-        if job.refused:
-            return
-        x, z = memory, memory + half
-        pack(job.X, NULL, first, count, count, x, plan.n_in)
+        x, z = memory, memory + job.half
         for l in range(plan.n_layers):
             layer = &plan.layers[l]
             if direct and l == plan.n_layers - 1:
                 place = columns_of(job.Y, first)
             else:
                 place = panels_at(z, layer.n_out)
-            dense_forward_panels(
-                layer, plan.theta + layer.W, plan.theta + layer.b, x, place, 0,
-                panels_of(count), count, scratch_of(job, thread),
-            )
+            if l == 0:
+                if not dense_forward_columns(
+                    layer, plan.theta + layer.W, plan.theta + layer.b, job.X, first, count, x,
+                    place, scratch_of(job, thread), job.checked,
+                ):
+                    job.refused = True
+                    return
+            else:
+                dense_forward_panels(
+                    layer, plan.theta + layer.W, plan.theta + layer.b, x, place, 0,
+                    panels_of(count), count, scratch_of(job, thread),
+                )
             x, z = z, x
         if not direct:
             unpack(x, first, count, job.Y)
         if thread == 0:
             poll(job, count * job.team.size)
-        if job.stop:
+        if job.stop or job.refused:
             return
 
 

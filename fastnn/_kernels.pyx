@@ -32,7 +32,7 @@ The rooms, each built on those before it::
     _activations.pxi   activations and their derivatives on panels
     _tile.pxi          the register tiles
     _product.pxi       the order of the tiles of a matrix product
-    _layers.pxi        dense layers on panels, forward and back, and a single example
+    _layers.pxi        dense layers on panels, forward and back; a single example; few rows
     _output.pxi        the cost, and dZ of the output
     _engine.pxi        whole networks: blocks, mini-batches, epochs, threads (_team.h)
     this file          what Python sees: the contract
@@ -165,11 +165,11 @@ cdef inline Py_ssize_t scratch_size() noexcept nogil:
 
 
 cdef inline Py_ssize_t block_columns(
-    Py_ssize_t m, Py_ssize_t reals_per_column, Py_ssize_t size
+    Py_ssize_t m, Py_ssize_t reals_per_column, Py_ssize_t size, Py_ssize_t most=BLOCK_COLUMNS
 ) noexcept nogil:
     """Columns of a block: a multiple of PANEL, even shares of m, within `size` bytes."""
-    cdef Py_ssize_t most = size // (<Py_ssize_t>sizeof(real) * max(reals_per_column, 1))
-    most = max(PANEL, min(<Py_ssize_t>BLOCK_COLUMNS, most // PANEL * PANEL))
+    cdef Py_ssize_t room = size // (<Py_ssize_t>sizeof(real) * max(reals_per_column, 1))
+    most = max(PANEL, min(most, room) // PANEL * PANEL)
     cdef Py_ssize_t blocks = max(1, (m + most - 1) // most)
     return panels_of((m + blocks - 1) // blocks) * PANEL
 
@@ -304,11 +304,9 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
     with nogil:
         for first from 0 <= first < x.columns by columns:
             count = min(columns, x.columns - first)
-            pack(&x, NULL, first, count, count, panels, x.rows)
-            dense_forward_panels(
-                &layer, weights, biases, panels,
-                columns_of(&a, first) if direct else panels_at(out, a.rows),
-                0, panels_of(count), count, scratch,
+            dense_forward_columns(
+                &layer, weights, biases, &x, first, count, panels,
+                columns_of(&a, first) if direct else panels_at(out, a.rows), scratch, False,
             )
             if not direct:
                 unpack(out, first, count, &a)
@@ -583,6 +581,7 @@ cdef class Network:
         self, const Matrix* X, const Matrix* A, int threads, bint checked
     ) except -1:
         """Return whether A is there: not where X is to be `checked` and is not finite."""
+        cdef const Plan* plan = &self.plan
         cdef Py_ssize_t j
         if X.columns <= FEW:
             if checked and not finite_matrix(X):
@@ -592,13 +591,22 @@ cdef class Network:
             return True
         cdef Job job
         memset(&job, 0, sizeof(job))
-        job.plan, job.X, job.Y, job.checked = &self.plan, X, A, checked
-        job.columns = block_columns(X.columns, 2 * self.plan.widest, CACHE_BYTES)
+        job.plan, job.X, job.Y, job.checked = plan, X, A, checked
+        cdef bint thin = is_thin(&plan.layers[0], X)
+        if thin:  # X is not packed, and read in long pieces
+            job.columns = block_columns(
+                X.columns, 2 * plan.widest_out, CACHE_BYTES, THIN_NUMBERS // plan.layers[0].n_out
+            )
+        else:
+            job.columns = block_columns(X.columns, 2 * plan.widest, CACHE_BYTES)
+        job.half = max(
+            plan.widest_out * job.columns, plan.n_in * (<Py_ssize_t>PANEL if thin else job.columns)
+        )
         cdef Py_ssize_t blocks = (X.columns + job.columns - 1) // job.columns
-        cdef Py_ssize_t work = X.columns * self.plan.multiplications // 3
+        cdef Py_ssize_t work = X.columns * plan.multiplications // 3
         threads = useful_threads(<int>min(<Py_ssize_t>threads, blocks), work, work)
-        job.memory = self.borrow(threads * (2 * self.plan.widest * job.columns + scratch_size()))
-        job.scratch = job.memory + threads * 2 * self.plan.widest * job.columns
+        job.memory = self.borrow(threads * (2 * job.half + scratch_size()))
+        job.scratch = job.memory + threads * 2 * job.half
         run_team(&job, forward_job, threads, False)
         self.give_back(job.memory)
         if job.stop:

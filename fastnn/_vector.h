@@ -299,7 +299,12 @@ INLINED(void fastnn_finish_derivative(int, int, int, vector *, vector *, real *,
 INLINED(void fastnn_tile_rows(int, int, int, const void *, Py_ssize_t));
 INLINED(void fastnn_dot_tile_rows(int, int, int, const real *, Py_ssize_t, const real *, Py_ssize_t,
                                   Py_ssize_t, real, real *, Py_ssize_t));
-INLINED(void fastnn_column_rows(int, const real *, const real *, Py_ssize_t, const real *, real *));
+INLINED(void fastnn_add_features(int, int, const real *, Py_ssize_t, const real *, Py_ssize_t, Py_ssize_t,
+                                 real *, Py_ssize_t, Py_ssize_t));
+INLINED(void fastnn_thin_rows(int, const real *, const real *, Py_ssize_t, const real *, Py_ssize_t, Py_ssize_t,
+                              real *, Py_ssize_t, Py_ssize_t));
+INLINED(void fastnn_column_rows(int, const real *, Py_ssize_t, const real *, Py_ssize_t, const real *,
+                                real *));
 
 /* Seconds of a clock that only goes forward. */
 static inline double seconds(void)

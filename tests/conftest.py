@@ -153,6 +153,10 @@ NETWORKS = (
     NetworkCase((37, 53, 7), ("relu",), "cross_entropy", "softmax", 1013),
     NetworkCase((64, 130, 3), ("tanh",), "mse", "linear", 1),
     NetworkCase((600, 20, 2), ("relu",), "mse", "linear", 9),
+    # A first layer of few rows: X is read as it stands.
+    NetworkCase((33, 1), (), "binary_cross_entropy", "sigmoid", 333),
+    NetworkCase((9, 2), (), "cross_entropy", "softmax", 50),
+    NetworkCase((41, 3, 5), ("tanh",), "mse", "linear", 5000),
     # Wide: several blocks of examples, several groups of panels for one row of weights.
     NetworkCase((784, 260, 10), ("relu",), "cross_entropy", "softmax", 700),
     NetworkCase((3, 1100, 600, 2), ("tanh", "relu"), "mse", "linear", 70),

@@ -96,7 +96,7 @@ def test_same_bits_for_any_threads(kernel_set, dtype, case, batch_size, monkeypa
     network_checks.check_same_bits(kernels, dtype, case, batch_size)
 
 
-@pytest.mark.parametrize("case", [NETWORKS[2], NETWORKS[9]], ids=str)
+@pytest.mark.parametrize("case", [NETWORKS[i] for i in (2, 9, 14, 15, 16)], ids=str)
 def test_try_forward(kernels, dtype, case):
     network_checks.check_try_forward(kernels, dtype, case)
 
