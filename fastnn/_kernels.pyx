@@ -32,7 +32,8 @@ The rooms, each built on those before it::
     _activations.pxi   activations and their derivatives on panels
     _tile.pxi          the register tiles
     _product.pxi       the order of the tiles of a matrix product
-    _layers.pxi        dense layers on panels, forward and back; a single example; few rows
+    _layers.pxi        dense layers on panels, forward and back
+    _few.pxi           a single example, and a first layer of few rows, without panels
     _output.pxi        the cost, and dZ of the output
     _engine.pxi        whole networks: blocks, mini-batches, epochs, threads (_team.h)
     this file          what Python sees: the contract
@@ -153,6 +154,7 @@ include "_activations.pxi"
 include "_tile.pxi"
 include "_product.pxi"
 include "_layers.pxi"
+include "_few.pxi"
 include "_output.pxi"
 include "_engine.pxi"
 
