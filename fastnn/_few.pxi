@@ -245,21 +245,14 @@ cdef void thin_examples(
     as `column_rows` takes."""
     cdef real bias[PANEL]
     cdef Py_ssize_t i, j
-    cdef Py_ssize_t width = min(8, <int>PANEL)
     for i in range(layer.n_out):
         for j in range(PANEL):
             bias[j] = b[i]
-        for j from 0 <= j < PANEL by width:
-            if PANEL >= 8:
-                column_rows(
-                    8, x + j * x_stride, x_stride, bias, layer.n_in, W + i * layer.n_in,
-                    z.data + i * z.row_stride + j,
-                )
-            else:
-                column_rows(
-                    4, x + j * x_stride, x_stride, bias, layer.n_in, W + i * layer.n_in,
-                    z.data + i * z.row_stride + j,
-                )
+        for j from 0 <= j < PANEL by min(8, <int>PANEL):
+            column_rows(
+                8 if PANEL >= 8 else 4, x + j * x_stride, x_stride, bias, layer.n_in,
+                W + i * layer.n_in, z.data + i * z.row_stride + j,
+            )
 
 
 cdef void activate_place(const Layer* layer, Place A, Py_ssize_t panels) noexcept nogil:
