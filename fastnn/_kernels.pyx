@@ -597,7 +597,8 @@ cdef class Network:
         cdef bint thin = is_thin(&plan.layers[0], X)
         if thin:  # X is not packed, and read in long pieces
             job.columns = block_columns(
-                X.columns, 2 * plan.widest_out, CACHE_BYTES, THIN_NUMBERS // plan.layers[0].n_out
+                X.columns, 2 * plan.widest_out, CACHE_BYTES,
+                THIN_NUMBERS // max(plan.layers[0].n_out, 1),
             )
         else:
             job.columns = block_columns(X.columns, 2 * plan.widest, CACHE_BYTES)
