@@ -96,6 +96,12 @@ GROUP = 4
 # So few examples are computed one by one, as rows of a matrix-vector product.
 FEW = 4
 
+# Up to so many rows, a single layer is computed from X as it stands, so many columns at a time:
+# each number of X is used so little that packing it would take longer than the product.
+THIN, THIN_COLUMNS = 3, 4096
+# Examples that are contiguous must have so many numbers for it.
+THIN_DOT = 128
+
 # Numbers that an elementwise kernel takes at a time, and of a row to go along.
 RUN, LONG_ROW = 1024, 32
 
@@ -393,9 +399,10 @@ add_loss_vectors = elementwise(
     accumulate=True,
 )
 subtract_vectors = elementwise({0: lambda a, y, _: a - y})
-SUM, DIFFERENCE = range(2)
+SUM, DIFFERENCE, PRODUCT = range(3)
 add_vectors = elementwise(
-    {SUM: lambda x, y, _: x, DIFFERENCE: lambda x, y, _: x - y}, accumulate=True
+    {SUM: lambda x, y, _: x, DIFFERENCE: lambda x, y, _: x - y, PRODUCT: lambda x, y, _: x * y},
+    accumulate=True,
 )
 SET, MORE = range(2)
 multiple_vectors = elementwise(
@@ -1036,6 +1043,86 @@ def forward_columns(W, b, n_in, n_out, x, z, A, first, count, activation, slope)
         unpack(z, first + whole * panel, count - whole * panel, A)
 
 
+@jit
+def sum_lines(W, n_in, n_out, x, stride, z, z_stride, count):
+    """z += W x for `count` examples, where each feature is contiguous."""
+    step = lanes(W)
+    whole = count - count % step
+    for k in range(n_in):
+        line = x + k * stride
+        for i in range(n_out):
+            out, weight = z + i * z_stride, W[i * n_in + k]
+            multiple_vectors(MORE, whole // step, out, step, line, out, step, weight)
+            for j in range(whole, count):
+                out[j] += weight * line[j]
+
+
+@jit
+def dot(x, y, count):
+    """The sum of `count` products, in eight vectors that do not wait for each other."""
+    step = lanes(x)
+    sums = stack(x, EIGHT_VECTORS)
+    for j in range(8 * step):
+        sums[j] = 0.0
+    done = count - count % step
+    for j in range(0, done, 8 * step):
+        add_vectors(PRODUCT, min(8, (done - j) // step), sums, step, x + j, y + j, step, 0.0)
+    total = 0.0
+    for j in range(8 * step):
+        total += sums[j]
+    for j in range(done, count):
+        total += x[j] * y[j]
+    return total
+
+
+@jit
+def activate_line(z, count, activation, slope):
+    """A = g(Z) in place, for any `count`.  Not for softmax."""
+    step = lanes(z)
+    whole = count - count % step
+    activate_run(z, whole, activation, slope)
+    rest = stack(z, MOST_LANES)
+    for j in range(step):
+        rest[j] = z[whole + j] if whole + j < count else ZERO
+    activate_run(rest, step, activation, slope)
+    for j in range(whole, count):
+        z[j] = rest[j - whole]
+
+
+@jit
+def is_thin(sizes, codes, X, A):
+    """Whether `forward_thin` does: one layer of few rows, and arrays that are contiguous."""
+    if codes.size > 1 or sizes[1] > THIN or codes[0] == SOFTMAX or A.strides[1] != A.itemsize:
+        return False
+    return X.strides[1] == X.itemsize or (X.strides[0] == X.itemsize and sizes[0] >= THIN_DOT)
+
+
+@jit
+def forward_thin(n_in, n_out, activation, slope, W, b, X, A, check):
+    """A = g(W X + b) from X as it stands, some columns at a time.
+
+    Return False if `check` and X is not finite.  Z shows it: a NaN or an infinity of X goes
+    through every sum that it enters, even times zero.
+    """
+    finite = True
+    x_row, x_column = X.strides[0] // X.itemsize, X.strides[1] // X.itemsize
+    a_row = A.strides[0] // A.itemsize
+    for first in range(0, X.shape[1], THIN_COLUMNS):
+        count = min(THIN_COLUMNS, X.shape[1] - first)
+        x, z = pointer(X) + first * x_column, pointer(A) + first
+        for i in range(n_out):
+            for j in range(count):
+                z[i * a_row + j] = b[i]
+                if x_column != 1:
+                    z[i * a_row + j] += dot(W + i * n_in, x + j * x_column, n_in)
+        if x_column == 1:
+            sum_lines(W, n_in, n_out, x, x_row, z, a_row, count)
+        for i in range(n_out):
+            finite = finite and sum_run(DIFFERENCE, z + i * a_row, ONE, count) == 0.0
+            activate_line(z + i * a_row, count, activation, slope)
+    return finite or not check or finite_matrix(X)
+
+
 @per_dtype("nnxmmmMiVi")
 def _forward(sizes, codes, slopes, W, b, X, A, columns, memory, check):
     """Return False if `check` and X is not finite; else A[L] is in A.
@@ -1044,6 +1131,10 @@ def _forward(sizes, codes, slopes, W, b, X, A, columns, memory, check):
     """
     if X.shape[1] <= FEW:
         return forward_few(sizes, codes, slopes, pointer(W), pointer(b), X, A, memory, check)
+    if is_thin(sizes, codes, X, A):
+        return forward_thin(
+            sizes[0], sizes[1], codes[0], slopes[0], pointer(W), pointer(b), X, A, check
+        )
     return forward_blocks(
         sizes, codes, slopes, pointer(W), pointer(b), X, A, columns, memory, check
     )

@@ -157,6 +157,7 @@ NETWORKS = (
     NetworkCase((33, 1), (), "binary_cross_entropy", "sigmoid", 333),
     NetworkCase((9, 2), (), "cross_entropy", "softmax", 50),
     NetworkCase((41, 3, 5), ("tanh",), "mse", "linear", 5000),
+    NetworkCase((200, 2), (), "mse", "leaky_relu", 77),
     # Wide: several blocks of examples, several groups of panels for one row of weights.
     NetworkCase((784, 260, 10), ("relu",), "cross_entropy", "softmax", 700),
     NetworkCase((3, 1100, 600, 2), ("tanh", "relu"), "mse", "linear", 70),
