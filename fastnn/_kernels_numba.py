@@ -960,7 +960,7 @@ def forward_few(sizes, codes, slopes, w, b, X, A, memory, check):
             x[e * step + k] = X[k, e]
     if check:
         for e in range(count):
-            if sum_run(DIFFERENCE, x + e * step, ONE, X.shape[0]) != 0.0:
+            if sum_run(DIFFERENCE, x + e * step, x + e * step, ONE, X.shape[0]) != 0.0:
                 return False
     row = ONE
     for l in range(codes.size):
@@ -1006,7 +1006,7 @@ def forward_blocks(sizes, codes, slopes, W, b, X, A, columns, memory, check):
         x = pointer(memory)
         z = x + half
         pack(X, first, count, x)
-        if check and sum_run(DIFFERENCE, x, ONE, panels * panel * sizes[0]) != 0.0:
+        if check and sum_run(DIFFERENCE, x, x, ONE, panels * panel * sizes[0]) != 0.0:
             return False
         for l in range(codes.size):
             n_in, n_out = sizes[l], sizes[l + 1]
@@ -1058,24 +1058,6 @@ def sum_lines(W, n_in, n_out, x, stride, z, z_stride, count):
 
 
 @jit
-def dot(x, y, count):
-    """The sum of `count` products, in eight vectors that do not wait for each other."""
-    step = lanes(x)
-    sums = stack(x, EIGHT_VECTORS)
-    for j in range(8 * step):
-        sums[j] = 0.0
-    done = count - count % step
-    for j in range(0, done, 8 * step):
-        add_vectors(PRODUCT, min(8, (done - j) // step), sums, step, x + j, y + j, step, 0.0)
-    total = 0.0
-    for j in range(8 * step):
-        total += sums[j]
-    for j in range(done, count):
-        total += x[j] * y[j]
-    return total
-
-
-@jit
 def activate_line(z, count, activation, slope):
     """A = g(Z) in place, for any `count`.  Not for softmax."""
     step = lanes(z)
@@ -1114,12 +1096,13 @@ def forward_thin(n_in, n_out, activation, slope, W, b, X, A, check):
             for j in range(count):
                 z[i * a_row + j] = b[i]
                 if x_column != 1:
-                    z[i * a_row + j] += dot(W + i * n_in, x + j * x_column, n_in)
+                    z[i * a_row + j] += sum_run(PRODUCT, W + i * n_in, x + j * x_column, ONE, n_in)
         if x_column == 1:
             sum_lines(W, n_in, n_out, x, x_row, z, a_row, count)
         for i in range(n_out):
-            finite = finite and sum_run(DIFFERENCE, z + i * a_row, ONE, count) == 0.0
-            activate_line(z + i * a_row, count, activation, slope)
+            row = z + i * a_row
+            finite = finite and sum_run(DIFFERENCE, row, row, ONE, count) == 0.0
+            activate_line(row, count, activation, slope)
     return finite or not check or finite_matrix(X)
 
 
@@ -1141,8 +1124,11 @@ def _forward(sizes, codes, slopes, W, b, X, A, columns, memory, check):
 
 
 @jit
-def sum_run(which, x, stride, count):
-    """The sum of `count` numbers x, or of x - x: NaN if one is NaN or infinite, else 0."""
+def sum_run(which, x, y, stride, count):
+    """The sum of `count` numbers x, of x - y or of x y.
+
+    That of x - x is NaN if one is NaN or infinite, else 0.
+    """
     step = lanes(x)
     sums = stack(x, EIGHT_VECTORS)  # eight vectors that do not wait for each other
     for j in range(8 * step):
@@ -1152,9 +1138,13 @@ def sum_run(which, x, stride, count):
         done = count - count % step
         for j in range(0, done, 8 * step):
             vectors = min(8, (done - j) // step)
-            add_vectors(which, vectors, sums, step, x + j, x + j, step, 0.0)
+            add_vectors(which, vectors, sums, step, x + j, y + j, step, 0.0)
     for j in range(done, count):
-        sums[0] += x[j * stride] - x[j * stride] if which == DIFFERENCE else x[j * stride]
+        at = j * stride
+        if which == PRODUCT:
+            sums[0] += x[at] * y[at]
+        else:
+            sums[0] += x[at] - y[at] if which == DIFFERENCE else x[at]
     total = 0.0
     for j in range(8 * step):
         total += sums[j]
@@ -1170,7 +1160,7 @@ def finite_matrix(X):
         n, m, row, column = m, n, column, row
     total = 0.0
     for i in range(n):
-        total += sum_run(DIFFERENCE, x + i * row, column, m)
+        total += sum_run(DIFFERENCE, x + i * row, x + i * row, column, m)
     return total == 0.0
 
 
@@ -1446,7 +1436,7 @@ def _activation_backward(dA, A, activation, slope, dZ, db, columns, memory):
             a = pointer(A) + i * (A.strides[0] // A.itemsize)
             dz = pointer(dZ) + i * (dZ.strides[0] // A.itemsize)
             derivative_row(da, a, m, activation, slope, dz)
-            sums[i] = sum_run(SUM, dz, ONE, m) / m
+            sums[i] = sum_run(SUM, dz, dz, ONE, m) / m
         return
     delta = outputs + n * columns
     panel = 2 * lanes(outputs)

@@ -193,24 +193,24 @@ static inline void sum_lanes_of_4(const vector *v, real *sums)
     memcpy(sums, &sum, 4 * sizeof(real));
 }
 
-/* v with all but its last `count` lanes zero. */
-static inline vector keep_last(vector v, int count)
+/* 0, 1, 2, ... */
+static inline mask lane_numbers(void)
 {
-    vector_bits lane;
+    mask lane;
 #pragma GCC unroll 16
     for (int l = 0; l < LANES; l++)
         lane[l] = l;
-    return (vector)((mask)v & ((mask)lane >= (mask){0} + (LANES - count)));
+    return lane;
 }
 
-/* v with all but its first `count` lanes zero. */
+/* v with all but its first, or its last, `count` lanes zero. */
 static inline vector keep_first(vector v, int count)
 {
-    vector_bits lane;
-#pragma GCC unroll 16
-    for (int l = 0; l < LANES; l++)
-        lane[l] = l;
-    return (vector)((mask)v & ((mask)lane < (mask){0} + count));
+    return (vector)((mask)v & (lane_numbers() < (mask){0} + count));
+}
+static inline vector keep_last(vector v, int count)
+{
+    return (vector)((mask)v & (lane_numbers() >= (mask){0} + (LANES - count)));
 }
 
 /* row[column[0]], row[column[1]], ...: LANES loads and their assembly, which beat the
