@@ -1,7 +1,8 @@
 """Build the compiled kernels: one Cython source, once for each SIMD level and dtype.
 
 ``FASTNN_NO_EXTENSIONS=1`` builds without them (the NumPy kernels then do the work); in
-every other case a compiler that fails makes the installation fail.
+every other case a compiler that fails makes the installation fail.  While working on the
+kernels, ``FASTNN_SIMD_LEVELS=v3`` (or v2,v3) builds these levels alone.
 """
 
 import os
@@ -19,6 +20,8 @@ SIMD_LEVELS = {
 }
 if platform.machine().lower() not in ("x86_64", "amd64"):
     SIMD_LEVELS = {"baseline": []}
+if os.environ.get("FASTNN_SIMD_LEVELS"):
+    SIMD_LEVELS = {name: SIMD_LEVELS[name] for name in os.environ["FASTNN_SIMD_LEVELS"].split(",")}
 
 # NaN and infinity keep their meaning: none of -ffast-math but what concerns errno, traps
 # and fused multiply-add.
@@ -40,7 +43,7 @@ def extensions():
 
     common = {
         "include_dirs": ["fastnn", numpy.get_include()],
-        "depends": sorted(glob("fastnn/_*.p*x*") + glob("fastnn/_*.h")),
+        "depends": ["fastnn/_kernels.pyx", *sorted(glob("fastnn/_cython/*"))],
     }
     modules = [Extension("fastnn._cpu", ["fastnn/_cpu.pyx"], extra_compile_args=["-O2", "-g0"])]
     for level, machine_args in SIMD_LEVELS.items():

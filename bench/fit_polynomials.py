@@ -1,4 +1,4 @@
-"""Fit the polynomials of fastnn/_vector_math.pxi: Remez exchange in 60-digit arithmetic.
+"""Fit the polynomials of fastnn/_cython/vector_math.pxi: Remez exchange in 60-digit arithmetic.
 
     python bench/fit_polynomials.py
 

@@ -16,9 +16,9 @@ class WrongResult(Exception):
 
 
 def tolerance(dtype):
-    """What the tests allow one step to differ, norm-wise (tests/conftest.py)."""
-    path = Path(__file__).resolve().parents[1] / "tests" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("tests_conftest", path)
+    """What the tests allow one step to differ, norm-wise (tests/support/tables.py)."""
+    path = Path(__file__).resolve().parents[1] / "tests" / "support" / "tables.py"
+    spec = importlib.util.spec_from_file_location("tests_tables", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.TOLERANCES["step"].at(dtype)

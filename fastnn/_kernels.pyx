@@ -24,18 +24,18 @@ Dot products
     Where a product is small (few rows, or a single example) `dot_tile` and `dense_column`
     run the lanes along the sum instead and add the lanes up at the end.
 
-The rooms, each built on those before it::
+The rooms in ``_cython/``, each built on those before it::
 
-    _vector.h          what vector operators cannot say: loads, choices, bits, transposition
-    _vector_math.pxi   exp, log, sigmoid, tanh
-    _panels.pxi        arrays of any strides, and the panels that they are packed into
-    _activations.pxi   activations and their derivatives on panels
-    _tile.pxi          the register tiles
-    _product.pxi       the order of the tiles of a matrix product
-    _layers.pxi        dense layers on panels, forward and back
-    _few.pxi           a single example, and a first layer of few rows, without panels
-    _output.pxi        the cost, and dZ of the output
-    _engine.pxi        whole networks: blocks, mini-batches, epochs, threads (_team.h)
+    vector.h          what vector operators cannot say: loads, choices, bits, transposition
+    vector_math.pxi   exp, log, sigmoid, tanh
+    panels.pxi        arrays of any strides, and the panels that they are packed into
+    activations.pxi   activations and their derivatives on panels
+    tile.pxi          the register tiles
+    product.pxi       the order of the tiles of a matrix product
+    layers.pxi        dense layers on panels, forward and back
+    few.pxi           a single example, and a first layer of few rows, without panels
+    output.pxi        the cost, and dZ of the output
+    engine.pxi        whole networks: blocks, mini-batches, epochs, threads (team.h)
     this file          what Python sees: the contract
 """
 
@@ -53,7 +53,7 @@ sched_getaffinity = getattr(os, "sched_getaffinity", None)  # not on every syste
 cnp.import_array()
 
 
-cdef extern from "_vector.h" nogil:
+cdef extern from "_cython/vector.h" nogil:
     ctypedef double real
     ctypedef real vector
     enum:
@@ -86,7 +86,7 @@ cdef extern from "_vector.h" nogil:
     double seconds() noexcept
     void transpose_block(const real** rows, Py_ssize_t start, real* to, Py_ssize_t stride) noexcept
 
-cdef extern from "_team.h" nogil:
+cdef extern from "_cython/team.h" nogil:
     ctypedef struct team:
         int size
     void team_meet(team* t, int thread) noexcept
@@ -148,15 +148,15 @@ cdef enum:
     POLL_WORK = 100000000
 
 
-include "_vector_math.pxi"
-include "_panels.pxi"
-include "_activations.pxi"
-include "_tile.pxi"
-include "_product.pxi"
-include "_layers.pxi"
-include "_few.pxi"
-include "_output.pxi"
-include "_engine.pxi"
+include "_cython/vector_math.pxi"
+include "_cython/panels.pxi"
+include "_cython/activations.pxi"
+include "_cython/tile.pxi"
+include "_cython/product.pxi"
+include "_cython/layers.pxi"
+include "_cython/few.pxi"
+include "_cython/output.pxi"
+include "_cython/engine.pxi"
 
 
 # --- the layer kernels of the contract ------------------------------------------------------

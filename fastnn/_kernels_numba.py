@@ -4,7 +4,7 @@ The contract, shapes and codes stand in ``_kernels_numpy.py``; this page is the 
 ``_kernels.pyx``, function by function, and works as described there: examples go through
 the network in blocks of panels that stay in the cache, and one register tile serves the
 three products ``W A_prev + b``, ``W^T dZ`` and ``dZ A_prev^T``.  Pointers and vectors are
-those of `_numba_tile.py`.
+those of `_numba/tile.py`.
 
 Each function of the contract hands its arrays to one compiled function, which takes any
 strides: it is compiled once for each dtype, and Numba keeps the result on disk.
@@ -18,8 +18,8 @@ import numba
 import numpy as np
 from numba.core import types
 
-from fastnn._numba_parts import part_compiler
-from fastnn._numba_tile import (
+from fastnn._numba.parts import part_compiler
+from fastnn._numba.tile import (
     DOT_COLUMNS,
     DOT_ROWS,
     MOST_LANES,

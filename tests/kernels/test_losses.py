@@ -1,9 +1,9 @@
 """The table of losses: pairs, defaults, and the cost that is computed."""
 
-import harness
 import numpy as np
 import pytest
-from conftest import ACTIVATIONS, LOSSES, PAIRS, TOLERANCES
+from support import harness
+from support.tables import ACTIVATIONS, LOSSES, PAIRS, TOLERANCES
 
 import fastnn
 from fastnn import losses

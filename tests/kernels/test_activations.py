@@ -1,9 +1,9 @@
 """The table of activations is whole, and its words are true."""
 
-import harness
 import numpy as np
 import pytest
-from conftest import ACTIVATIONS
+from support import harness
+from support.tables import ACTIVATIONS
 
 import fastnn
 from fastnn import activations

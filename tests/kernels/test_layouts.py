@@ -1,13 +1,11 @@
 """Any layout of the arrays gives the same numbers, and nothing else is touched."""
 
-import harness
-import layout_checks
-import network_checks
 import numpy as np
 import pytest
-from conftest import NETWORKS, NetworkCase
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import harness, layout_checks, network_checks
+from support.tables import NETWORKS, NetworkCase
 
 NAMES = list(harness.LAYOUTS)
 sizes = st.integers(1, 70)

@@ -1,10 +1,9 @@
 """The network kernels of every backend and SIMD level: forward, gradients, training."""
 
-import harness
-import network_checks
 import numpy as np
 import pytest
-from conftest import NETWORKS, PAIRS, NetworkCase, bench_cases
+from support import harness, network_checks
+from support.tables import NETWORKS, PAIRS, NetworkCase, bench_cases
 
 MINI_BATCH = 16
 LEARNING = [

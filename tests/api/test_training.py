@@ -1,9 +1,9 @@
 """fit: epochs, batches, order, history, progress, and the way back when it diverges."""
 
-import harness
 import numpy as np
 import pytest
-from conftest import BACKENDS
+from support import harness
+from support.tables import BACKENDS
 
 import fastnn
 from fastnn import datasets

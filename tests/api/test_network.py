@@ -3,11 +3,10 @@
 import copy
 import pickle
 
-import harness
-import network_checks
 import numpy as np
 import pytest
-from conftest import BACKENDS, NETWORKS, PAIRS, SLOPE, NetworkCase
+from support import harness, network_checks
+from support.tables import BACKENDS, NETWORKS, PAIRS, SLOPE, NetworkCase
 
 import fastnn
 from fastnn import _kernels_numpy as reference

@@ -1,10 +1,10 @@
 """Any layout of the arrays must give the same numbers: checks that raise AssertionError."""
 
 import numpy as np
-from harness import CODES, LAYOUTS, LOSSES, SENTINEL, assert_norm_within, call, eps
-from network_checks import _out, examples, network, parameters_of
 
 from fastnn import _kernels_numpy as reference
+from support.harness import CODES, LAYOUTS, LOSSES, SENTINEL, assert_norm_within, call, eps
+from support.network_checks import examples, network, out_shape, parameters_of
 
 
 def relaid(function, inputs, outputs, layouts):
@@ -72,14 +72,15 @@ def check_network_layouts(kernels, dtype, case, X_layout, Y_layout):
     for x, y in ((X, Y), (X_laid, Y_laid)):
         net = network(kernels, case, parameters.copy())
         A = (
-            np.empty(_out(case), dtype)
+            np.empty(out_shape(case), dtype)
             if x is X
-            else LAYOUTS["Fortran"](np.empty(_out(case), dtype))
+            else LAYOUTS["Fortran"](np.empty(out_shape(case), dtype))
         )
         gradients, costs = np.empty_like(parameters), np.empty(1)
         net.forward(x, A)
         J = net.cost_and_gradients(x, y, gradients)
         net.train(x, y, order, max(case.m // 3, 1), 0.1, costs)
-        results.append((A, gradients, np.asarray(net.parameters), np.array([J]), costs))
+        numbers = np.array([J, *costs], dtype)  # as exact as the arrays that they come from
+        results.append((A, gradients, np.asarray(net.parameters), numbers))
     for got, want in zip(results[1], results[0], strict=True):
         assert_norm_within("step", got, want, what)

@@ -1,6 +1,6 @@
 """What Numba's language lacks: pointers, registers full of numbers, and the register tile.
 
-`_kernels_numba.py` is written with these as `_kernels.pyx` is written with `_vector.h`.
+`_kernels_numba.py` is written with these as `_kernels.pyx` is written with `_cython/vector.h`.
 There are two kinds of code here.
 
 * **Intrinsics** are called in compiled functions.  ``pointer(array)`` is C's ``real *``,

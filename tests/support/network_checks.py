@@ -4,8 +4,9 @@ As in `layer_checks.py`, on a whole `Network`: forward, gradients, and training.
 """
 
 import numpy as np
-from conftest import SLOPE, TOLERANCES
-from harness import (
+
+from fastnn import _kernels_numpy as reference
+from support.harness import (
     CODES,
     LAYOUTS,
     LOSSES,
@@ -16,8 +17,7 @@ from harness import (
     normal,
     targets,
 )
-
-from fastnn import _kernels_numpy as reference
+from support.tables import SLOPE, TOLERANCES
 
 
 def parameters_of(case, dtype):
@@ -67,18 +67,19 @@ def assert_layers_within(tolerance, case, actual, expected):
 def check_network_forward(kernels, dtype, case):
     """A[L] of the whole network, from X of any kind, and the parameters left alone."""
     parameters, (X, _) = parameters_of(case, dtype), examples(case, dtype)
-    (expected,) = call(network(reference, case, parameters).forward, X, out=[_out(case)])
+    (expected,) = call(network(reference, case, parameters).forward, X, out=[out_shape(case)])
     net = network(kernels, case, parameters.copy())
-    (actual,) = call(net.forward, X, out=[_out(case)], case=case)
+    (actual,) = call(net.forward, X, out=[out_shape(case)], case=case)
     assert_norm_within("step", actual, expected, case)
-    (single,) = call(net.forward, X[:, :1].copy(), out=[(_out(case)[0], 1)], case=case)
+    (single,) = call(net.forward, X[:, :1].copy(), out=[(out_shape(case)[0], 1)], case=case)
     assert_norm_within("step", single, expected[:, :1], f"{case}, first example alone")
     tried = net.try_forward(X)
     assert tried is None or tried.tobytes() == actual.tobytes(), f"try_forward {case}"
     assert_same_bits(np.asarray(net.parameters), parameters, f"parameters of {case}")
 
 
-def _out(case):
+def out_shape(case):
+    """(n[L], m)."""
     return case.layer_sizes[-1], case.m
 
 
@@ -104,10 +105,10 @@ def check_held_parameters(kernels, dtype, case):
     parameters, (X, _) = parameters_of(case, dtype), examples(case, dtype)
     held = np.zeros_like(parameters)
     net = network(kernels, case, held)
-    call(net.forward, X, out=[_out(case)])
+    call(net.forward, X, out=[out_shape(case)])
     held[:] = parameters
-    (actual,) = call(net.forward, X, out=[_out(case)])
-    (expected,) = call(network(reference, case, parameters).forward, X, out=[_out(case)])
+    (actual,) = call(net.forward, X, out=[out_shape(case)])
+    (expected,) = call(network(reference, case, parameters).forward, X, out=[out_shape(case)])
     assert_norm_within("step", actual, expected, case)
 
 
@@ -176,7 +177,7 @@ def check_same_bits(kernels, dtype, case, batch_size=None):
     runs = []
     for threads in (1, 1, 2, 3):
         net = network(kernels, case, parameters.copy())
-        A, gradients = np.empty(_out(case), dtype), np.empty_like(parameters)
+        A, gradients = np.empty(out_shape(case), dtype), np.empty_like(parameters)
         net.forward(X, A, threads)
         J = net.cost_and_gradients(X, Y, gradients, threads)
         costs, end = trained(kernels, case, dtype, 2, batch_size, threads=threads)

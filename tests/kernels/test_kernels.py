@@ -4,9 +4,9 @@ Sizes are those around the vector and tile widths (`conftest.SIZES`): each test 
 whole Latin square of them, and a few beyond the cache blocks.
 """
 
-import layer_checks
 import pytest
-from conftest import ACTIVATIONS, ELEMENTWISE, PAIRS
+from support import layer_checks
+from support.tables import ACTIVATIONS, ELEMENTWISE, PAIRS
 
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])

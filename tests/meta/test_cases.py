@@ -1,8 +1,8 @@
 """The benchmarks' table of cases, which the tests share."""
 
-import harness
 import numpy as np
-from conftest import ACTIVATIONS, PAIRS, bench_cases
+from support import harness
+from support.tables import ACTIVATIONS, PAIRS, bench_cases
 
 import fastnn
 

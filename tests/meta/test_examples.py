@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import EXAMPLES
+from support.tables import EXAMPLES
 
 FINDINGS = {
     "choose_on_validation.py": "on\nthe validation set, and",

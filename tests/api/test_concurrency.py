@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
+from support.tables import BACKENDS
 
 import fastnn
 

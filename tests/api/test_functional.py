@@ -2,13 +2,12 @@
 
 import warnings
 
-import harness
-import layer_checks
 import numpy as np
 import pytest
-from conftest import ACTIVATIONS, DTYPES, ELEMENTWISE, SLOPE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import harness, layer_checks
+from support.tables import ACTIVATIONS, DTYPES, ELEMENTWISE, SLOPE
 
 import fastnn
 

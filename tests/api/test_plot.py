@@ -4,7 +4,7 @@ import importlib.util
 
 import numpy as np
 import pytest
-from conftest import ELEMENTWISE
+from support.tables import ELEMENTWISE
 
 import fastnn
 from fastnn import datasets, plot

@@ -1,15 +1,18 @@
 """How the checks call a kernel and judge what it returns, and the data that they use."""
 
 import numpy as np
-from conftest import SLOPE, TOLERANCES, WORST
 
 from fastnn import _kernels_numpy as reference
+from support.tables import SLOPE, TOLERANCES
 
 CODES = reference.ACTIVATION_CODES
 LOSSES = reference.LOSS_CODES
 FENCE = 67
 """Elements before and after each array of a call; odd, so that nothing is aligned to 64 bytes."""
 SENTINEL = -12345.0
+
+WORST = {}
+"""(tolerance, dtype) -> the largest error met by a test that passed, as a share of the bound."""
 
 
 # --- how a result is judged ---------------------------------------------------------------

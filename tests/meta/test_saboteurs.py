@@ -8,13 +8,10 @@ raise AssertionError on it: the very check that the other files run on the real 
 import importlib.util
 import inspect
 
-import harness
-import layer_checks
-import layout_checks
-import network_checks
 import numpy as np
 import pytest
-from conftest import NetworkCase
+from support import harness, layer_checks, layout_checks, network_checks
+from support.tables import NetworkCase
 
 TANH = NetworkCase((7, 9, 3), ("tanh",), "cross_entropy", "softmax", 61)
 LEAKY = NetworkCase((7, 9, 3), ("leaky_relu",), "mse", "linear", 61)

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import BACKENDS, cpu_level
+from support.tables import BACKENDS, cpu_level
 
 import fastnn
 from fastnn import cli

@@ -7,9 +7,10 @@ holds against independent truth.
 """
 
 import numpy as np
-import truth
-from conftest import LARGE_SHAPES, PAIRS, SHAPES, SIZES, SLOPE, TOLERANCES
-from harness import (
+
+from fastnn import _kernels_numpy as reference
+from support import truth
+from support.harness import (
     CODES,
     LOSSES,
     assert_cost_within,
@@ -23,8 +24,7 @@ from harness import (
     saturated,
     targets,
 )
-
-from fastnn import _kernels_numpy as reference
+from support.tables import LARGE_SHAPES, PAIRS, SHAPES, SIZES, SLOPE, TOLERANCES
 
 # --- activations --------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import BACKENDS
+from support.tables import BACKENDS
 
 import fastnn
 from fastnn import initializers

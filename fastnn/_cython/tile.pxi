@@ -1,6 +1,6 @@
 # The register tile: one piece of code for the three products of a dense layer.
 #
-# The functions `..._rows` are inlined wherever they are called (see _vector.h), with constant
+# The functions `..._rows` are inlined wherever they are called (see vector.h), with constant
 # `rows`, `parts`, `registers` and `at_store`: their loops are unrolled, and the sums live in
 # registers.
 

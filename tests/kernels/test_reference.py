@@ -4,13 +4,10 @@ The other backends are held against the NumPy kernels, so this file is where all
 suite's trust comes from.
 """
 
-import harness
-import layer_checks
-import network_checks
 import numpy as np
 import pytest
-import truth
-from conftest import NETWORKS, PAIRS, SLOPE, TOLERANCES, NetworkCase
+from support import harness, layer_checks, network_checks, truth
+from support.tables import NETWORKS, PAIRS, SLOPE, TOLERANCES, NetworkCase
 
 from fastnn import _kernels_numpy as reference
 

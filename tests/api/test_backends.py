@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-import harness
 import numpy as np
 import pytest
-from conftest import BACKENDS, X86_LEVELS, cpu_level, runnable_levels
+from support import harness
+from support.tables import BACKENDS, X86_LEVELS, cpu_level, runnable_levels
 
 import fastnn
 from fastnn import backends

@@ -1,0 +1,1 @@
+"""What the tests share: the tables, how a kernel is called and judged, the checks."""
