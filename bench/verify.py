@@ -8,20 +8,25 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["WrongResult", "check", "moved", "tolerance"]
+__all__ = ["WrongResult", "check", "moved", "test_tables", "tolerance"]
 
 
 class WrongResult(Exception):
     """A contender's result is not that of the reference."""
 
 
-def tolerance(dtype):
-    """What the tests allow one step to differ, norm-wise (tests/support/tables.py)."""
+def test_tables():
+    """The tests' own tables (tests/support/tables.py), loaded from their file."""
     path = Path(__file__).resolve().parents[1] / "tests" / "support" / "tables.py"
     spec = importlib.util.spec_from_file_location("tests_tables", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.TOLERANCES["step"].at(dtype)
+    return module
+
+
+def tolerance(dtype):
+    """What the tests allow one step to differ, norm-wise."""
+    return test_tables().TOLERANCES["step"].at(dtype)
 
 
 def check(case, expected, actual, bound):
