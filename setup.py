@@ -8,6 +8,8 @@ kernels, ``FASTNN_SIMD_LEVELS=v3`` (or v2,v3) builds these levels alone.
 import os
 import platform
 from glob import glob
+from pathlib import Path
+from runpy import run_path
 
 from setuptools import Extension, setup
 
@@ -36,14 +38,34 @@ DIRECTIVES = {
     "embedsignature": True,
 }
 
+POLYNOMIALS = "fastnn/_polynomials.py"
+GENERATED = Path("build/generated")
+
+
+def write_polynomials_header():
+    """polynomials.h: each tuple of coefficients as an array of C, and its length as a constant."""
+    lines = {"FLOAT32": ["#if REAL_IS_FLOAT"], "FLOAT64": ["#else"], "": ["#endif"]}
+    for key, value in run_path(POLYNOMIALS).items():
+        if isinstance(value, tuple):
+            name, _, dtype = key.rpartition("_") if key.endswith(("32", "64")) else (key, "", "")
+            numbers = ", ".join(map(repr, value))
+            lines[dtype].append(f"enum {{ {name}_COUNT = {len(value)} }};")
+            lines[dtype].append(f"static const real {name}[] = {{{numbers}}};")
+    text = f"/* Written by setup.py from {POLYNOMIALS}. */\n" + "\n".join(sum(lines.values(), [""]))
+    header = GENERATED / "polynomials.h"
+    if not header.exists() or header.read_text() != text:  # else nothing need be compiled again
+        GENERATED.mkdir(parents=True, exist_ok=True)
+        header.write_text(text)
+
 
 def extensions():
     import numpy
     from Cython.Build import cythonize
 
+    write_polynomials_header()
     common = {
-        "include_dirs": ["fastnn", numpy.get_include()],
-        "depends": ["fastnn/_kernels.pyx", *sorted(glob("fastnn/_cython/*"))],
+        "include_dirs": ["fastnn", str(GENERATED), numpy.get_include()],
+        "depends": ["fastnn/_kernels.pyx", POLYNOMIALS, *sorted(glob("fastnn/_cython/*"))],
     }
     modules = [Extension("fastnn._cpu", ["fastnn/_cpu.pyx"], extra_compile_args=["-O2", "-g0"])]
     for level, machine_args in SIMD_LEVELS.items():

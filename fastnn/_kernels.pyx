@@ -74,6 +74,7 @@ cdef extern from "_cython/vector.h" nogil:
     vector magnitude(vector x) noexcept
     vector with_sign(vector x, vector sign) noexcept
     vector remainder_of(vector n, vector a, vector d) noexcept
+    vector polynomial(vector x, const real* c, int count) noexcept
     vector power_of_two(vector shifted, int offset) noexcept
     vector split_exponent(vector x, vector* k) noexcept
     real sum_lanes(vector v) noexcept

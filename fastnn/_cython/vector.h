@@ -115,6 +115,16 @@ static inline vector remainder_of(vector n, vector a, vector d)
 #endif
 }
 
+/* c[0] + c[1] x + c[2] x^2 + ... of `count` coefficients, by Horner's rule. */
+static inline vector polynomial(vector x, const real *c, int count)
+{
+    vector value = splat(c[count - 1]);
+#pragma GCC unroll 32
+    for (int i = count - 2; i >= 0; i--)
+        value = value * x + c[i];
+    return value;
+}
+
 /* 2^(n + offset) for shifted = n + MAGIC, an integer in the low bits of the mantissa. */
 static inline vector power_of_two(vector shifted, int offset)
 {

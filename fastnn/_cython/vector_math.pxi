@@ -1,10 +1,18 @@
 # exp, log, sigmoid and tanh of a register, without a branch.
 #
-# The polynomials are minimax fits of our own, made by bench/fit_polynomials.py (Remez
-# exchange in 60-digit arithmetic); their error is far below the last bit.  ln 2 is split
-# in two so that n * LN2_HIGH is exact (Cody and Waite, "Software manual for the elementary
-# functions", 1980).  The errors of the results are listed in bench/NOTES.md and bounded
-# by tests/: at most 2 units in the last place in float64, 4 in float32.
+# The polynomials are those of fastnn/_polynomials.py, which also says how they were made; their
+# error is far below the last bit.  ln 2 is split in two so that n * LN2_HIGH is exact (Cody and
+# Waite, "Software manual for the elementary functions", 1980).  The errors of the results are
+# listed in bench/NOTES.md and bounded by tests/: at most 2 units in the last place in float64,
+# 4 in float32.
+
+cdef extern from "polynomials.h" nogil:  # setup.py writes it
+    enum:
+        EXP_COUNT, LOG_COUNT, TANH_HALF_N_COUNT, TANH_HALF_D_COUNT
+    const real* EXP
+    const real* LOG
+    const real* TANH_HALF_N
+    const real* TANH_HALF_D
 
 
 cdef inline vector exp_reduce(vector x, vector* shifted) noexcept nogil:
@@ -22,30 +30,9 @@ cdef inline vector exp_reduce_lost(vector x, vector shifted, vector r) noexcept 
     return ((x - n * splat(0.6931471803691238)) - r) - n * splat(1.9082149292705878e-10)
 
 
-cdef inline vector exp_series(vector r) noexcept nogil:
-    """q(r) of exp(r) = 1 + r + r^2 q(r), for |r| <= ln(2) / 2."""
-    cdef vector q
-    if SINGLE:
-        q = splat(0.00139412183) * r + splat(0.00836323507)
-        q = q * r + splat(0.0416663741)
-        q = q * r + splat(0.166665766)
-        q = q * r + splat(0.500000003)
-    else:
-        q = splat(2.51101552319433711e-8) * r + splat(2.76202025140020306e-7)
-        q = q * r + splat(2.7557242056713642e-6)
-        q = q * r + splat(0.0000248015210556420949)
-        q = q * r + splat(0.000198412698868390161)
-        q = q * r + splat(0.00138888889173687614)
-        q = q * r + splat(0.00833333333332212591)
-        q = q * r + splat(0.0416666666666238165)
-        q = q * r + splat(0.166666666666666746)
-        q = q * r + splat(0.500000000000000103)
-    return q
-
-
 cdef inline vector expm1_reduced(vector r) noexcept nogil:
     """exp(r) - 1 for |r| <= ln(2) / 2."""
-    return r * r * exp_series(r) + r
+    return r * r * polynomial(r, EXP, EXP_COUNT) + r
 
 
 cdef inline vector exp_negative(vector x) noexcept nogil:
@@ -61,7 +48,9 @@ cdef inline vector exp_negative(vector x) noexcept nogil:
     # Put back what rounding took from r and from 1 + r.
     r_lost = exp_reduce_lost(x, shifted, r)
     one_plus_r = splat(1) + r
-    power = one_plus_r + (r * r * exp_series(r) + (r_lost + (r - (one_plus_r - splat(1)))))
+    power = one_plus_r + (
+        r * r * polynomial(r, EXP, EXP_COUNT) + (r_lost + (r - (one_plus_r - splat(1))))
+    )
     return power * power_of_two(shifted, 512) * splat(7.458340731200207e-155)
 
 
@@ -87,10 +76,9 @@ cdef inline vector tanh_by_half(vector x) noexcept nogil:
     """
     cdef vector c = minimum(splat(9.0), magnitude(x))  # beyond, the result is 1
     cdef vector z = c * c
-    cdef vector N = c * z * (splat(0.000114353255) * z + splat(0.0297783666)) + c
-    cdef vector u = (splat(2.4622294e-6) * z + splat(0.00241405594)) * z + splat(0.226223332)
+    cdef vector N = c * z * polynomial(z, TANH_HALF_N, TANH_HALF_N_COUNT) + c
+    cdef vector u = z * polynomial(z, TANH_HALF_D, TANH_HALF_D_COUNT)  # D = 2 + u exactly
     cdef vector twice_ND, difference
-    u = u * z  # D = 2 + u, whose last bits would be lost
     twice_ND = N * u + (N + N)
     twice_ND = twice_ND + twice_ND
     difference = u - N
@@ -126,19 +114,8 @@ cdef inline vector log(vector x) noexcept nogil:
     cdef vector f = split_exponent(x, &k) - splat(1)
     cdef vector s = f / (f + splat(2))
     cdef vector z = s * s
-    cdef vector q
-    if SINGLE:
-        q = splat(0.295841297) * z + splat(0.399886727)
-        q = q * z + splat(0.666666854)
-    else:
-        q = splat(0.14620458693301011) * z + splat(0.153313872670050652)
-        q = q * z + splat(0.181828995431081775)
-        q = q * z + splat(0.222222109857908482)
-        q = q * z + splat(0.285714286269342589)
-        q = q * z + splat(0.399999999998972606)
-        q = q * z + splat(0.666666666666666977)
     # 2 s = f - s f keeps the last bits of f.
-    return k * splat(0.69314718055994531) + (f - s * (f - z * q))
+    return k * splat(0.69314718055994531) + (f - s * (f - z * polynomial(z, LOG, LOG_COUNT)))
 
 
 cdef inline vector log_of_one_minus(vector a) noexcept nogil:
