@@ -1,124 +1,132 @@
-# Activations and their derivatives on panels.
+# Activations: the formula of each row of rows.h, and what is done with them on lines and panels.
+#
+# A row whose derivative comes from the output has two functions, g(z) and g'(z) from a = g(z).
+# NaN stays NaN.
 
 
-cdef inline vector activated "fastnn_activated"(
-    vector z, int activation, real slope
-) noexcept nogil:
-    """g(z), elementwise; NaN stays NaN."""
-    if activation == SIGMOID:
-        return sigmoid(z)
-    if activation == TANH:
-        return tanh(z)
-    if activation == RELU:
-        return where_less(z, splat(0), splat(0), z)  # NaN < 0 is false
-    if activation == LEAKY_RELU:
-        return where_positive(z, z, z * splat(slope))
+cdef inline vector linear_value "fastnn_linear"(vector z, real alpha) noexcept nogil:
     return z
 
 
-cdef inline vector times_derivative "fastnn_times_derivative"(
-    vector da, vector a, int activation, real slope
+cdef inline vector linear_derivative "fastnn_linear_derivative"(
+    vector a, real alpha
 ) noexcept nogil:
-    """da g'(z), with g' from the output a = g(z)."""
-    if activation == SIGMOID:
-        return da * (a * (splat(1) - a))
-    if activation == TANH:
-        return da * (splat(1) - a * a)
-    if activation == RELU:
-        return da * where_positive(a, splat(1), splat(0))
-    if activation == LEAKY_RELU:
-        return da * where_positive(a, splat(1), splat(slope))
-    return da
+    return splat(1)
 
 
-cdef inline void activate_all "fastnn_activate_all"(
-    const real* z, Py_ssize_t count, int activation, real slope, real* a
+cdef inline vector relu_value "fastnn_relu"(vector z, real alpha) noexcept nogil:
+    return where_less(z, splat(0), splat(0), z)  # NaN < 0 is false
+
+
+cdef inline vector relu_derivative "fastnn_relu_derivative"(vector a, real alpha) noexcept nogil:
+    return where_positive(a, splat(1), splat(0))
+
+
+cdef inline vector leaky_relu_value "fastnn_leaky_relu"(vector z, real alpha) noexcept nogil:
+    return where_positive(z, z, z * splat(alpha))
+
+
+cdef inline vector leaky_relu_derivative "fastnn_leaky_relu_derivative"(
+    vector a, real alpha
+) noexcept nogil:
+    return where_positive(a, splat(1), splat(alpha))
+
+
+cdef inline vector sigmoid_value "fastnn_sigmoid"(vector z, real alpha) noexcept nogil:
+    return sigmoid(z)
+
+
+cdef inline vector sigmoid_derivative "fastnn_sigmoid_derivative"(
+    vector a, real alpha
+) noexcept nogil:
+    return a * (splat(1) - a)
+
+
+cdef inline vector tanh_value "fastnn_tanh"(vector z, real alpha) noexcept nogil:
+    return tanh(z)
+
+
+cdef inline vector tanh_derivative "fastnn_tanh_derivative"(vector a, real alpha) noexcept nogil:
+    return splat(1) - a * a
+
+
+# --- runs of whole registers --------------------------------------------------------------
+
+
+cdef inline void activate_loop "fastnn_activate_elements"(
+    const real* z, Py_ssize_t count, int activation, real alpha, real* a
 ) noexcept nogil:
     cdef Py_ssize_t i
     for i from 0 <= i < count by LANES:
-        store(a + i, activated(load(z + i), activation, slope))
+        store(a + i, activated(load(z + i), activation, alpha))
 
 
 cdef void activate_run(
-    const real* z, Py_ssize_t count, int activation, real slope, real* a
+    const real* z, Py_ssize_t count, int activation, real alpha, real* a
 ) noexcept nogil:
-    """a = g(z) for `count` numbers, a multiple of LANES.  Not for softmax."""
-    if activation == SIGMOID:
-        activate_all(z, count, SIGMOID, 0, a)
-    elif activation == TANH:
-        activate_all(z, count, TANH, 0, a)
-    elif activation == RELU:
-        activate_all(z, count, RELU, 0, a)
-    elif activation == LEAKY_RELU:
-        activate_all(z, count, LEAKY_RELU, slope, a)
-    elif a != z:  # LINEAR
+    """a = g(z) for `count` elements, a multiple of LANES.  Not for softmax."""
+    if activation != LINEAR:
+        activate_elements(z, count, activation, alpha, a)
+    elif a != z:
         memcpy(a, z, count * sizeof(real))
 
 
-cdef inline void derivative_all "fastnn_derivative_all"(
-    const real* da, const real* a, Py_ssize_t count, int activation, real slope, real* dz
+cdef inline void derivative_loop "fastnn_derivative_elements"(
+    const real* da, const real* a, Py_ssize_t count, int activation, real alpha, real* dz
 ) noexcept nogil:
+    cdef vector derivative
     cdef Py_ssize_t i
     for i from 0 <= i < count by LANES:
-        store(
-            dz + i,
-            times_derivative(
-                load(da + i) if da != NULL else splat(1), load(a + i), activation, slope
-            ),
-        )
+        derivative = derivative_of(load(a + i), activation, alpha)
+        store(dz + i, load(da + i) * derivative if da != NULL else derivative)
 
 
 cdef void derivative_run(
-    const real* da, const real* a, Py_ssize_t count, int activation, real slope, real* dz
+    const real* da, const real* a, Py_ssize_t count, int activation, real alpha, real* dz
 ) noexcept nogil:
-    """dz = da g'(z), with g' from the output a, for `count` numbers.  Not for softmax.
+    """dz = da g'(z), with g' from the output a, for `count` elements.  Not for softmax.
 
     With da NULL, g'(z) itself.
     """
-    if activation == SIGMOID:
-        derivative_all(da, a, count, SIGMOID, 0, dz)
-    elif activation == TANH:
-        derivative_all(da, a, count, TANH, 0, dz)
-    elif activation == RELU:
-        derivative_all(da, a, count, RELU, 0, dz)
-    elif activation == LEAKY_RELU:
-        derivative_all(da, a, count, LEAKY_RELU, slope, dz)
-    elif da == NULL:
-        derivative_all(da, a, count, LINEAR, 0, dz)
+    if activation != LINEAR or da == NULL:
+        derivative_elements(da, a, count, activation, alpha, dz)
     elif dz != da:
         memcpy(dz, da, count * sizeof(real))
 
 
 cdef void activate_line(
-    const real* z, Py_ssize_t count, int activation, real slope, real* a
+    const real* z, Py_ssize_t count, int activation, real alpha, real* a
 ) noexcept nogil:
     """`activate_run` for any count."""
     cdef real rest[LANES]
     cdef Py_ssize_t whole = count - count % LANES
-    activate_run(z, whole, activation, slope, a)
+    activate_run(z, whole, activation, alpha, a)
     if whole < count:
         memset(rest, 0, sizeof(rest))
         memcpy(rest, z + whole, (count - whole) * sizeof(real))
-        activate_run(rest, LANES, activation, slope, rest)
+        activate_run(rest, LANES, activation, alpha, rest)
         memcpy(a + whole, rest, (count - whole) * sizeof(real))
 
 
 cdef void derivative_line(
-    const real* da, const real* a, Py_ssize_t count, int activation, real slope, real* dz
+    const real* da, const real* a, Py_ssize_t count, int activation, real alpha, real* dz
 ) noexcept nogil:
     """`derivative_run` for any count."""
     cdef real rest[2 * LANES]
     cdef Py_ssize_t whole = count - count % LANES
     cdef real* rest_of_da = NULL
-    derivative_run(da, a, whole, activation, slope, dz)
+    derivative_run(da, a, whole, activation, alpha, dz)
     if whole < count:
         memset(rest, 0, sizeof(rest))
         memcpy(rest, a + whole, (count - whole) * sizeof(real))
         if da != NULL:
             rest_of_da = rest + LANES
             memcpy(rest_of_da, da + whole, (count - whole) * sizeof(real))
-        derivative_run(rest_of_da, rest, LANES, activation, slope, rest)
+        derivative_run(rest_of_da, rest, LANES, activation, alpha, rest)
         memcpy(dz + whole, rest, (count - whole) * sizeof(real))
+
+
+# --- softmax ------------------------------------------------------------------------------
 
 
 cdef inline vector sum_and_lost(vector total, vector e, vector* lost) noexcept nogil:
@@ -168,20 +176,23 @@ cdef void softmax_backward_lanes(
         store(dz + k * PANEL, load(a + k * PANEL) * (load(da + k * PANEL) - inner))
 
 
-cdef void activate_panel(real* panel, Py_ssize_t n, int activation, real slope) noexcept nogil:
+# --- panels -------------------------------------------------------------------------------
+
+
+cdef void activate_panel(real* panel, Py_ssize_t n, int activation, real alpha) noexcept nogil:
     """A = g(Z) in place, for the whole of a panel."""
     if activation == SOFTMAX:
         softmax_lanes(panel, n, PANEL)
         softmax_lanes(panel + LANES, n, PANEL)
     else:
-        activate_run(panel, n * PANEL, activation, slope, panel)
+        activate_run(panel, n * PANEL, activation, alpha, panel)
 
 
 cdef void derivative_panel(
-    const real* da, const real* a, Py_ssize_t n, int activation, real slope, real* dz
+    const real* da, const real* a, Py_ssize_t n, int activation, real alpha, real* dz
 ) noexcept nogil:
     if activation == SOFTMAX:
         softmax_backward_lanes(da, a, n, dz)
         softmax_backward_lanes(da + LANES, a + LANES, n, dz + LANES)
     else:
-        derivative_run(da, a, n * PANEL, activation, slope, dz)
+        derivative_run(da, a, n * PANEL, activation, alpha, dz)

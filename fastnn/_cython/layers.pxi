@@ -1,61 +1,19 @@
-# Dense layers on panels, forward and back.
+# Dense layers on panels: forward, and dZ of the layer below.
 
 
 cdef struct Layer:
     Py_ssize_t n_in
     Py_ssize_t n_out
     int activation
-    real slope
+    real alpha            # of the activation
     Py_ssize_t W          # where W and b start in the flat vector
     Py_ssize_t b
     Py_ssize_t A          # features before A[l] in the working memory: times its columns,
                           # where its panels start
 
 
-cdef inline void share(
-    Py_ssize_t n, int thread, int threads, Py_ssize_t* first, Py_ssize_t* stop
-) noexcept nogil:
-    """The part of 0 ... n that falls to a thread."""
-    first[0] = n * thread // threads
-    stop[0] = n * (thread + 1) // threads
-
-
-cdef struct Place:
-    # Where the panels of a product go: one panel after the other, or an array's columns.
-    real* data
-    Py_ssize_t row_stride
-    Py_ssize_t panel_stride
-    bint padded              # up to whole panels
-
-
-cdef inline Place panels_at(real* data, Py_ssize_t n) noexcept nogil:
-    cdef Place place
-    place.data, place.row_stride, place.panel_stride, place.padded = data, PANEL, n * PANEL, True
-    return place
-
-
-cdef inline Place columns_of(const Matrix* A, Py_ssize_t first) noexcept nogil:
-    """Columns of A from `first` on, where its rows are contiguous."""
-    cdef Place place
-    place.data, place.row_stride = A.data + first, A.row_stride
-    place.panel_stride, place.padded = PANEL, False
-    return place
-
-
-cdef inline Place panel_of(const Place* place, Py_ssize_t panel) noexcept nogil:
-    """The same from that panel on."""
-    cdef Place later = place[0]
-    later.data = place.data + panel * place.panel_stride
-    return later
-
-
-cdef inline void set_place(Product* p, const Place* place) noexcept nogil:
-    p.tiles.c, p.tiles.c_stride, p.tiles.c_lane = place.data, place.row_stride, 1
-    p.tiles.padded, p.c_panel = place.padded, place.panel_stride
-
-
-cdef void dense_forward_panels(
-    const Layer* layer, const real* W, const real* b, const real* A_prev, Place A,
+cdef void forward_panels(
+    const Layer* layer, const real* W, const real* b, const real* A_prev, OutputView A,
     Py_ssize_t first, Py_ssize_t stop, Py_ssize_t count, real* scratch,
 ) noexcept nogil:
     """A = g(W A_prev + b), panels first ... stop of those that hold `count` examples.
@@ -68,19 +26,46 @@ cdef void dense_forward_panels(
     p.tiles.a = rows_of(W, layer.n_in, layer.n_in, 1)
     p.tiles.initial = b
     p.tiles.b, p.b_panel = A_prev, layer.n_in * PANEL
-    set_place(&p, &A)
-    p.tiles.at_store = LINEAR if layer.activation == SOFTMAX else layer.activation
-    p.tiles.factor = layer.slope
-    p.rows, p.lanes, p.packed = layer.n_out, count, scratch
-    multiply(&p, 0, tiles_of(p.rows), first, stop)
+    set_output(&p, &A)
+    p.tiles.epilogue, p.tiles.alpha = ACTIVATE, layer.alpha
+    p.tiles.activation = p.tiles.late_activation = LINEAR
+    if is_cheap(layer.activation):
+        p.tiles.activation = layer.activation
+    elif layer.activation != SOFTMAX:
+        p.tiles.late_activation = layer.activation
+    p.rows, p.lanes, p.packed_a = layer.n_out, count, scratch
+    gemm(&p, 0, tiles_of(p.rows), first, stop)
     if layer.activation == SOFTMAX:
         for panel in range(first, stop):
             activate_panel(A.data + panel * p.c_panel, layer.n_out, SOFTMAX, 0)
 
 
+cdef bint forward_columns(
+    const Layer* layer, const real* W, const real* b, const Matrix* X, Py_ssize_t first,
+    Py_ssize_t count, real* packed, OutputView A, real* scratch, bint check_finite,
+) noexcept nogil:
+    """A = g(W X + b), columns first ... first + count of the caller's X.
+
+    `packed` has room for their panels.  The A of softmax must be in panels.  Return False where
+    these columns are to be checked and are not finite.
+    """
+    cdef Py_ssize_t unpacked = count // PANEL if is_unpacked(layer, X) else 0
+    cdef Py_ssize_t done = unpacked * PANEL
+    if check_finite and not finite_columns(X, first + done, count - done):
+        return False
+    if unpacked > 0 and not forward_unpacked(layer, W, b, X, first, unpacked, A, check_finite):
+        return False
+    pack(X, NULL, first + done, count - done, count - done, packed, layer.n_in)
+    forward_panels(
+        layer, W, b, packed, view_from(&A, unpacked), 0, panels_of(count - done), count - done,
+        scratch,
+    )
+    return True
+
+
 cdef void backward_panels(
     const real* W, Py_ssize_t n_in, Py_ssize_t n_out, const real* dZ, const real* A_prev,
-    int activation, real slope, Place dZ_prev, Py_ssize_t first, Py_ssize_t stop,
+    int activation, real alpha, OutputView dZ_prev, Py_ssize_t first, Py_ssize_t stop,
     Py_ssize_t count, real* scratch,
 ) noexcept nogil:
     """dZ_prev = (W^T dZ) * g'(Z_prev), with g' from A_prev, in the same panels.
@@ -91,177 +76,9 @@ cdef void backward_panels(
     memset(&p, 0, sizeof(p))
     p.tiles.a = rows_of(W, 1, n_out, n_in)
     p.tiles.b, p.b_panel = dZ, n_out * PANEL
-    set_place(&p, &dZ_prev)
-    p.tiles.A = A_prev
-    p.tiles.at_store = LINEAR if activation == LINEAR else DERIVATIVE + activation
-    p.tiles.factor = slope
-    p.rows, p.lanes, p.packed = n_in, count, scratch
-    multiply(&p, 0, tiles_of(p.rows), first, stop)
-
-
-cdef enum:
-    # How dW is summed: by tiles whose lanes are the features of A_prev, or the rows of dZ,
-    # one of which is then transposed; or by dot products, whose lanes are examples.
-    LANES_IN
-    LANES_OUT
-    DOTS
-
-
-cdef double tile_cycles(Py_ssize_t rows, Py_ssize_t lanes) noexcept nogil:
-    """Of one example: the multiply-adds of tiles, and the transposition of what is in the lanes."""
-    cdef Py_ssize_t rest = lanes % PANEL
-    cdef double panels = lanes // PANEL + (0 if rest == 0 else 0.7 if rest <= LANES else 1.0)
-    return panels * (rows + 0.2 * PANEL)
-
-
-cdef inline Py_ssize_t examples_of(Py_ssize_t count) noexcept nogil:
-    """How many examples tiles sum over: whole panels, but for a single one."""
-    return count if count < PANEL else panels_of(count) * PANEL
-
-
-cdef int way_to_dW(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t count) noexcept nogil:
-    """The cheapest for `count` examples, by the cycles that were measured.
-
-    Lanes that run along a column of dW are stored one by one; dot products add up the lanes
-    of each sum, once in a block, and read A_prev anew for every DOT_ROWS rows, which shows
-    when it is not in the L1 cache.
-    """
-    cdef Py_ssize_t padded = panels_of(count) * PANEL
-    cdef Py_ssize_t summed = examples_of(count)
-    cdef double lanes_in = summed * tile_cycles(n_out, n_in)
-    cdef double lanes_out = summed * tile_cycles(n_in, n_out) + 1.5 * n_in * n_out
-    cdef double dots = n_in * n_out * (
-        (1.3 if n_in * padded * sizeof(real) < 24576 else 2.2) * padded / PANEL + 4
-    )
-    if dots < min(lanes_in, lanes_out):
-        return DOTS
-    return LANES_OUT if lanes_out < lanes_in else LANES_IN
-
-
-cdef void transpose_features(
-    const real* A, Py_ssize_t n, Py_ssize_t panels, Py_ssize_t examples, Py_ssize_t first,
-    Py_ssize_t stop, real* features,
-) noexcept nogil:
-    """features[f][example][j] = A[f PANEL + j, example], panels first <= f < stop of features,
-    of the first `examples` in each panel.
-
-    Features past the last are whatever is at hand: their sums are never stored.
-    """
-    cdef const real* rows[PANEL]
-    cdef Py_ssize_t f, p, j, e
-    for f in range(first, stop):
-        for p in range(panels):
-            for j in range(PANEL):
-                rows[j] = A + (p * n + min(f * PANEL + j, n - 1)) * PANEL
-                prefetch(rows[j] + 2 * n * PANEL)  # two panels on
-            for e from 0 <= e < examples by LANES:
-                transpose_block(rows, e, features + e * PANEL, PANEL)
-                transpose_block(rows + LANES, e, features + e * PANEL + LANES, PANEL)
-            features += PANEL * PANEL
-
-
-cdef void add_dW(
-    int way, const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in,
-    Py_ssize_t count, real scale, real* dW, real* scratch, int thread, int threads,
-) noexcept nogil:
-    """dW += scale dZ A_prev^T, the tiles of a thread; the sum runs over the examples.
-
-    The panels of lanes are transposed a few at a time, just before their turn.
-    """
-    cdef Product p
-    cdef Py_ssize_t first_tile, stop_tile, first, stop, group, width
-    cdef Py_ssize_t panels = panels_of(count)
-    cdef Py_ssize_t depth = min(examples_of(count), <Py_ssize_t>PANEL)
-    cdef real* transposed = scratch + ROWS_BYTES // sizeof(real)
-    cdef Py_ssize_t lanes
-    memset(&p, 0, sizeof(p))
-    if way == LANES_OUT:
-        p.rows, p.lanes = n_in, n_out
-        p.tiles.a = rows_of(A_prev, PANEL, depth, 1)
-        p.tiles.c_stride, p.tiles.c_lane = 1, n_in
-    else:
-        p.rows, p.lanes = n_out, n_in
-        p.tiles.a = rows_of(dZ, PANEL, depth, 1)
-        p.tiles.c_stride, p.tiles.c_lane = n_in, 1
-    p.tiles.a.segments, p.tiles.a.segment_stride = panels, p.rows * PANEL
-    p.tiles.b, p.b_panel = transposed, panels * PANEL * PANEL
-    p.c_panel = p.tiles.c_lane * PANEL
-    p.tiles.at_store, p.tiles.factor = ADD, scale
-    p.packed = scratch
-    lanes = p.lanes
-    width = max(1, LANES_BYTES // (p.b_panel * <Py_ssize_t>sizeof(real)))
-    first, stop = 0, panels_of(p.lanes)
-    first_tile, stop_tile = 0, tiles_of(p.rows)
-    if stop >= 8 * threads:
-        share(stop, thread, threads, &first, &stop)
-    else:
-        share(stop_tile, thread, threads, &first_tile, &stop_tile)
-    for group from first <= group < stop by width:
-        width = min(width, stop - group)
-        transpose_features(
-            dZ if way == LANES_OUT else A_prev, lanes, panels, depth, group, group + width,
-            transposed,
-        )
-        p.tiles.c, p.lanes = dW + group * p.c_panel, lanes - group * PANEL
-        multiply(&p, first_tile, stop_tile, 0, width)
-
-
-cdef void add_dW_by_dots(
-    const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t panels,
-    real scale, real* dW, Py_ssize_t first, Py_ssize_t stop,
-) noexcept nogil:
-    """dW += scale dZ A_prev^T, columns first ... stop: lanes are examples, added up at the end."""
-    cdef Py_ssize_t row, column
-    for row from 0 <= row < n_out by DOT_ROWS:
-        for column from first <= column < stop by DOT_COLUMNS:
-            dot_tile(
-                <int>min(n_out - row, <Py_ssize_t>DOT_ROWS),
-                <int>min(stop - column, <Py_ssize_t>DOT_COLUMNS),
-                dZ + row * PANEL, n_out * PANEL, A_prev + column * PANEL, n_in * PANEL, panels,
-                scale, dW + row * n_in + column, n_in,
-            )
-
-
-cdef void add_db(
-    const real* dZ, Py_ssize_t n, Py_ssize_t panels, real scale, real* db,
-    Py_ssize_t first, Py_ssize_t stop,
-) noexcept nogil:
-    """db += scale sum(dZ), rows first ... stop: both multiples of 4, or the end."""
-    cdef Py_ssize_t i, p, j
-    cdef Py_ssize_t offset[4]
-    cdef vector total[4]
-    cdef real sums[4]
-    cdef const real* row
-    for i from first <= i < stop by 4:
-        for j in range(4):
-            total[j] = splat(0)
-            offset[j] = min(i + j, stop - 1) * PANEL  # past the last: its sum again, not stored
-        for p in range(panels):
-            for j in range(4):
-                row = dZ + p * n * PANEL + offset[j]
-                total[j] = total[j] + (load(row) + load(row + LANES))
-        sum_lanes_of_4(total, sums)
-        for j in range(min(<Py_ssize_t>4, stop - i)):
-            db[i + j] += scale * sums[j]
-
-
-cdef void add_gradients(
-    const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t count,
-    real scale, real* dW, real* db, real* scratch, int thread, int threads,
-) noexcept nogil:
-    """dW += scale dZ A_prev^T and db += scale sum(dZ): the share of one thread.
-
-    Each sum belongs to one thread, whatever their number: the bits do not depend on it.
-    """
-    cdef Py_ssize_t first, stop
-    cdef Py_ssize_t panels = panels_of(count)
-    cdef int way = way_to_dW(n_out, n_in, count)
-    if way == DOTS:
-        share(panels_of(n_in), thread, threads, &first, &stop)
-        add_dW_by_dots(
-            dZ, n_out, A_prev, n_in, panels, scale, dW, first * PANEL, min(stop * PANEL, n_in)
-        )
-    else:
-        add_dW(way, dZ, n_out, A_prev, n_in, count, scale, dW, scratch, thread, threads)
-    share((n_out + 3) // 4, thread, threads, &first, &stop)
-    add_db(dZ, n_out, panels, scale, db, first * 4, min(stop * 4, n_out))
+    set_output(&p, &dZ_prev)
+    p.tiles.epilogue = ACTIVATE if activation == LINEAR else TIMES_DERIVATIVE
+    p.tiles.activation, p.tiles.late_activation, p.tiles.alpha = activation, LINEAR, alpha
+    p.tiles.other = A_prev
+    p.rows, p.lanes, p.packed_a = n_in, count, scratch
+    gemm(&p, 0, tiles_of(p.rows), first, stop)

@@ -1,130 +1,37 @@
-# Arrays of any strides, the panels that they are packed into, and working memory.
-
-
-cdef struct Matrix:
-    # A 2-D array of any strides, in elements.
-    real* data
-    Py_ssize_t rows
-    Py_ssize_t columns
-    Py_ssize_t row_stride
-    Py_ssize_t column_stride
-
-
-cdef inline Matrix matrix(array) noexcept:
-    cdef Matrix view
-    cdef cnp.ndarray a = <cnp.ndarray>array
-    view.data = <real*>cnp.PyArray_DATA(a)
-    view.rows = cnp.PyArray_DIM(a, 0)
-    view.columns = cnp.PyArray_DIM(a, 1)
-    view.row_stride = cnp.PyArray_STRIDE(a, 0) // <Py_ssize_t>sizeof(real)
-    view.column_stride = cnp.PyArray_STRIDE(a, 1) // <Py_ssize_t>sizeof(real)
-    return view
-
-
-cdef inline real* flat(array) noexcept:
-    return <real*>cnp.PyArray_DATA(<cnp.ndarray>array)
-
-
-cdef inline void turn(Matrix* x) noexcept nogil:
-    """The transpose."""
-    x.rows, x.columns = x.columns, x.rows
-    x.row_stride, x.column_stride = x.column_stride, x.row_stride
-
-
-cdef bint as_lines(Matrix* x, Matrix* y) noexcept nogil:
-    """Whether x and y, of one shape, are contiguous along the same axis: then along their rows,
-    which are as long as they can be."""
-    if x.column_stride != 1 or y.column_stride != 1:
-        turn(x)
-        turn(y)
-    if x.column_stride != 1 or y.column_stride != 1:
-        return False
-    if x.row_stride == x.columns and y.row_stride == y.columns:
-        x.columns, x.rows = x.rows * x.columns, 1
-        y.columns, y.rows = x.columns, 1
-    return True
-
-
-cdef inline void read_column(const Matrix* X, Py_ssize_t j, real* x) noexcept nogil:
-    """x = X[:, j]."""
-    cdef Py_ssize_t k
-    for k in range(X.rows):
-        x[k] = X.data[k * X.row_stride + j * X.column_stride]
-
-
-cdef inline void write_column(const real* x, Py_ssize_t j, const Matrix* X) noexcept nogil:
-    """X[:, j] = x."""
-    cdef Py_ssize_t k
-    for k in range(X.rows):
-        X.data[k * X.row_stride + j * X.column_stride] = x[k]
-
-
-cdef inline real sum_line(const real* x, Py_ssize_t count, real factor) noexcept nogil:
-    """Sum of factor * x over `count` contiguous numbers, in four registers at a time.
-
-    The factor is 1, or 0: the sum is then NaN where x holds NaN or an infinity, and else 0.
-    """
-    cdef vector total[4]
-    cdef Py_ssize_t i = 0
-    cdef Py_ssize_t j
-    cdef real rest = 0
-    for j in range(4):
-        total[j] = splat(0)
-    while i + 4 * LANES <= count:
-        for j in range(4):
-            total[j] = total[j] + splat(factor) * load(x + i + j * LANES)
-        i += 4 * LANES
-    for i in range(i, count):
-        rest += factor * x[i]
-    return sum_lanes((total[0] + total[1]) + (total[2] + total[3])) + rest
-
-
-cdef bint finite_matrix(const Matrix* X) noexcept nogil:
-    """Whether X holds no NaN and no infinity."""
-    cdef Matrix x = X[0]
-    cdef Matrix same = x
-    cdef Py_ssize_t i, j
-    cdef real total = 0
-    if as_lines(&x, &same):
-        for i in range(x.rows):
-            total += sum_line(x.data + i * x.row_stride, x.columns, 0)
-    else:
-        for i in range(x.rows):
-            for j in range(x.columns):
-                total += x.data[i * x.row_stride + j * x.column_stride] * 0
-    return total == 0
-
-
-cdef inline bint finite_columns(
-    const Matrix* X, Py_ssize_t first, Py_ssize_t count
-) noexcept nogil:
-    """`finite_matrix` of columns first ... first + count."""
-    cdef Matrix part = X[0]
-    part.data = X.data + first * X.column_stride
-    part.columns = count
-    return finite_matrix(&part)
+# Panels: PANEL examples side by side, feature after feature, and the way there and back.
 
 
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
     return (columns + PANEL - 1) // PANEL
 
 
-cdef void* allocate(Py_ssize_t size) except NULL:
-    """Memory for `size` reals, aligned to a cache line; `release` gives it back."""
-    cdef char* base = <char*>PyMem_RawMalloc(size * sizeof(real) + 128)
-    if base == NULL:
-        raise MemoryError(f"Unable to allocate {size * sizeof(real)} bytes of working memory")
-    cdef char* aligned = <char*>((<uintptr_t>base + 127) & ~<uintptr_t>63)
-    (<void**>aligned - 1)[0] = base
-    return aligned
+cdef struct OutputView:
+    # Where the panels of a product go: one panel after the other, or an array's columns.
+    real* data
+    Py_ssize_t row_stride
+    Py_ssize_t panel_stride
+    bint padded              # up to whole panels
 
 
-cdef inline void release(void* aligned) noexcept:
-    if aligned != NULL:
-        PyMem_RawFree((<void**>aligned - 1)[0])
+cdef inline OutputView panels_at(real* data, Py_ssize_t n) noexcept nogil:
+    cdef OutputView view
+    view.data, view.row_stride, view.panel_stride, view.padded = data, PANEL, n * PANEL, True
+    return view
 
 
-# --- packing ------------------------------------------------------------------------------
+cdef inline OutputView columns_of(const Matrix* A, Py_ssize_t first) noexcept nogil:
+    """Columns of A from `first` on, where its rows are contiguous."""
+    cdef OutputView view
+    view.data, view.row_stride = A.data + first, A.row_stride
+    view.panel_stride, view.padded = PANEL, False
+    return view
+
+
+cdef inline OutputView view_from(const OutputView* view, Py_ssize_t panel) noexcept nogil:
+    """The same from that panel on."""
+    cdef OutputView later = view[0]
+    later.data = view.data + panel * view.panel_stride
+    return later
 
 
 cdef void pack(
@@ -142,7 +49,7 @@ cdef void pack(
             row = X.data + k * X.row_stride
             gather_row(
                 row, row + X.row_stride if k + 1 < X.rows else row, X.columns, order + first,
-                count, batch_size, X.rows * X.columns > FAR, panels + k * PANEL, n * PANEL,
+                count, batch_size, X.rows * X.columns > L2_ELEMENTS, panels + k * PANEL, n * PANEL,
             )
         return
     for batch from 0 <= batch < count by batch_size:
@@ -150,7 +57,7 @@ cdef void pack(
         p = 0
         if X.column_stride == 1:
             while (p + 1) * PANEL <= width:
-                group = min(<Py_ssize_t>GROUP, width // PANEL - p)
+                group = min(<Py_ssize_t>PACK_GROUP, width // PANEL - p)
                 pack_group(X, first + batch + p * PANEL, group, panels + p * n * PANEL, n * PANEL)
                 p += group
         for p in range(p, panels_of(width)):
@@ -161,25 +68,16 @@ cdef void pack(
         panels += panels_of(width) * n * PANEL
 
 
-cdef enum:
-    # Panels that are packed side by side: rows are read 512 bytes at a time, from memory
-    # AHEAD rows early, and no more places are written at once than the cache can keep.
-    GROUP = 8
-    AHEAD = 4
-    # Numbers of an array that does not stay in the L2 cache.
-    FAR = 200000
-
-
 cdef void pack_group(
     const Matrix* X, Py_ssize_t first, Py_ssize_t group, real* panels, Py_ssize_t panel_size
 ) noexcept nogil:
-    """Up to GROUP whole panels of columns, where each row of X is contiguous."""
+    """Up to PACK_GROUP whole panels of columns, where each row of X is contiguous."""
     cdef Py_ssize_t k, p
     cdef const real* row = X.data + first
     for k in range(X.rows):
         for p in range(group):
-            if k + AHEAD < X.rows:
-                prefetch(row + AHEAD * X.row_stride + p * PANEL)
+            if k + PACK_PREFETCH_ROWS < X.rows:
+                prefetch(row + PACK_PREFETCH_ROWS * X.row_stride + p * PANEL)
             store(panels + p * panel_size, load(row + p * PANEL))
             store(panels + p * panel_size + LANES, load(row + p * PANEL + LANES))
         row += X.row_stride
@@ -188,17 +86,17 @@ cdef void pack_group(
 
 cdef inline void gather_row(
     const real* row, const real* next_row, Py_ssize_t columns, const uint32_t* order,
-    Py_ssize_t count, Py_ssize_t batch_size, bint far, real* panel, Py_ssize_t panel_size,
+    Py_ssize_t count, Py_ssize_t batch_size, bint beyond_l2, real* panel, Py_ssize_t panel_size,
 ) noexcept nogil:
     """One feature of every chosen example, from a contiguous row to its place in the panels.
 
-    The columns come in no order that the machine could foresee.  A row that is `far` is read
-    once from end to end, which it can; where few of its numbers are wanted, those of the
-    next row are fetched meanwhile.
+    The columns come in no order that the machine could foresee.  A row `beyond_l2` is read once
+    from end to end, which it can; where the wanted elements are sparse, those of the next row
+    are fetched meanwhile.
     """
     cdef Py_ssize_t batch, i, stop, lane
-    cdef bint few = count * LINE < columns
-    if far and not few:
+    cdef bint sparse = count * LINE < columns
+    if beyond_l2 and not sparse:
         for i from 0 <= i < columns by LINE:
             touch(row + i)
     for batch from 0 <= batch < count by batch_size:
@@ -207,7 +105,7 @@ cdef inline void gather_row(
         while i + PANEL <= stop:
             store(panel, gather(row, order + i))
             store(panel + LANES, gather(row, order + i + LANES))
-            if far and few:
+            if beyond_l2 and sparse:
                 for lane in range(PANEL):
                     prefetch(next_row + order[i + lane])
             panel += panel_size
@@ -251,8 +149,8 @@ cdef void unpack(
     cdef Py_ssize_t size = X.rows * PANEL
     cdef const real* panel
     cdef real* row
-    for group from 0 <= group < panels_of(count) by GROUP:
-        stop = min(group + GROUP, panels_of(count))
+    for group from 0 <= group < panels_of(count) by PACK_GROUP:
+        stop = min(group + PACK_GROUP, panels_of(count))
         for k in range(X.rows):
             for p in range(group, stop):
                 panel = panels + p * size + k * PANEL

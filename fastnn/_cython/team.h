@@ -1,4 +1,4 @@
-/* A team of threads that run the same loop and meet at the end of each part of it.
+/* A team of threads that run the same loop, with a barrier at the end of each part of it.
  *
  * The threads are Python's own, started for one call and gone after it, so that nothing is
  * left that a fork could break.  They wait by spinning: a part lasts microseconds.  A helper
@@ -15,26 +15,26 @@
 #define yield_processor() sched_yield()
 #endif
 
-enum { CLOSED = 1 << 20, SPINS = 1000 };
-
-#define ENROLMENT_SECONDS 1e-4
-#define WINDOW_SECONDS 2e-2  /* the waiting in so much time decides; at first, in any time */
-#define WAITED_SECONDS 3e-4  /* less than this is nothing */
-#define WAITED_SHARE 0.4     /* at one half, two threads are no faster than one */
+enum { CLOSED = 1 << 20 };
 
 typedef struct {
     int enrolled;  /* helpers that came; + CLOSED: no more are let in */
     int size;      /* threads, the caller included; known when `open` is set */
-    int members;   /* helpers that were let in, where this is known before the end */
+    int members;   /* helpers that were let in, once no more are */
     int open;
+    int cancelled; /* known when `open` is set: there is nothing to do */
     int claimed;   /* pieces of work that have been taken */
-    int arrived;   /* at the present meeting */
-    int meeting;   /* number of the present meeting */
-    int dissolved; /* decided before a meeting, to be obeyed after it */
+    int arrived;   /* at the present barrier */
+    int barrier;   /* number of the present barrier */
+    int dissolved; /* decided before a barrier, to be obeyed after it */
     int finished;  /* helpers that touch nothing any more */
     double began;  /* the present window of time */
     double waited; /* in it, by the caller */
 } team;
+
+/* A flag that any thread may raise and all may look at: nothing else depends on its order. */
+static inline void raise_flag(int *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELAXED); }
+static inline int is_raised(const int *flag) { return __atomic_load_n(flag, __ATOMIC_RELAXED); }
 
 static inline void pause_processor(void)
 {
@@ -60,23 +60,26 @@ static inline double wait_until(const int *flag, int value)
 }
 
 /* Wait for all; what each wrote before is then seen by all. */
-static inline void team_meet(team *t, int thread)
+static inline void team_barrier(team *t, int thread)
 {
-    int meeting = t->meeting;
+    /* Both are read before this thread arrives: nobody changes them until all have. */
+    int size = t->size;
+    int barrier = t->barrier;
     double waited;
-    if (t->size == 1)
+    if (size == 1)
         return;
-    if (__atomic_add_fetch(&t->arrived, 1, __ATOMIC_ACQ_REL) == t->size) {
+    if (__atomic_add_fetch(&t->arrived, 1, __ATOMIC_ACQ_REL) == size) {
         t->arrived = 0;
-        __atomic_store_n(&t->meeting, meeting + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&t->barrier, barrier + 1, __ATOMIC_RELEASE);
     } else {
-        waited = wait_until(&t->meeting, meeting + 1);
+        waited = wait_until(&t->barrier, barrier + 1);
         if (thread == 0)
             t->waited += waited;
     }
 }
 
-/* A meeting after which the team may be dissolved: nonzero for a helper that is to leave. */
+/* A barrier after which the team may be dissolved: nonzero for a helper that is to leave.
+ * Another barrier lies between any two of these. */
 static inline int team_review(team *t, int thread)
 {
     double now;
@@ -90,34 +93,34 @@ static inline int team_review(team *t, int thread)
             t->waited = 0;
         }
     }
-    team_meet(t, thread);
+    team_barrier(t, thread);
     if (!t->dissolved)
         return 0;
     if (thread == 0)
-        t->size = 1;
+        t->size = 1; /* the helpers have read it for the last time */
     return thread;
 }
 
 /* The number of the next piece of work that nobody has taken. */
 static inline int team_claim(team *t) { return __atomic_fetch_add(&t->claimed, 1, __ATOMIC_RELAXED); }
 
-/* A helper comes: its number in the team, or 0 where it is too late. */
+/* A helper comes: its number in the team, or 0 where it is too late or there is nothing to do. */
 static inline int team_join(team *t)
 {
     int before = __atomic_fetch_add(&t->enrolled, 1, __ATOMIC_ACQ_REL);
     if (before & CLOSED)
         return 0;
     wait_until(&t->open, 1);
-    return before + 1;
+    return t->cancelled ? 0 : before + 1;
 }
 
-/* The caller begins.  Where threads meet it is with those of `helpers` that are there, else
+/* The caller begins.  Where there are barriers it is with those of `helpers` that are there, else
  * they may come later. */
-static inline void team_open(team *t, int helpers, int meets)
+static inline void team_open(team *t, int helpers, int has_barriers)
 {
     double began = seconds();
     t->size = 1 + helpers;
-    if (meets) {
+    if (has_barriers) {
         while (__atomic_load_n(&t->enrolled, __ATOMIC_ACQUIRE) < helpers
                && seconds() - began < ENROLMENT_SECONDS)
             pause_processor();
@@ -128,13 +131,23 @@ static inline void team_open(team *t, int helpers, int meets)
     __atomic_store_n(&t->open, 1, __ATOMIC_RELEASE);
 }
 
+/* The caller cannot begin: helpers that came, or are to come, leave without work. */
+static inline void team_cancel(team *t)
+{
+    t->cancelled = 1;
+    __atomic_fetch_or(&t->enrolled, CLOSED, __ATOMIC_ACQ_REL);
+    __atomic_store_n(&t->open, 1, __ATOMIC_RELEASE);
+}
+
 static inline void team_leave(team *t) { __atomic_add_fetch(&t->finished, 1, __ATOMIC_ACQ_REL); }
 
 /* The caller waits for those that were let in. */
 static inline void team_close(team *t)
 {
     int before = __atomic_fetch_or(&t->enrolled, CLOSED, __ATOMIC_ACQ_REL);
-    wait_until(&t->finished, before & CLOSED ? t->members : before);
+    if (!(before & CLOSED))
+        t->members = before;
+    wait_until(&t->finished, t->members);
 }
 
 #endif

@@ -298,24 +298,6 @@ static inline void transpose_block(const real *const *rows, intptr_t start, real
         store(to + i * to_stride, row[i]);
 }
 
-/* Functions of the .pxi files, declared here so that the compiler inlines them in every case. */
-#define INLINED(declaration) static declaration __attribute__((always_inline))
-INLINED(vector fastnn_activated(vector, int, real));
-INLINED(vector fastnn_times_derivative(vector, vector, int, real));
-INLINED(void fastnn_activate_all(const real *, Py_ssize_t, int, real, real *));
-INLINED(void fastnn_derivative_all(const real *, const real *, Py_ssize_t, int, real, real *));
-INLINED(void fastnn_finish_rows(int, int, int, vector *, vector *, real *, Py_ssize_t, const real *, real));
-INLINED(void fastnn_finish_derivative(int, int, int, vector *, vector *, real *, const real *, real));
-INLINED(void fastnn_tile_rows(int, int, int, const void *, Py_ssize_t));
-INLINED(void fastnn_dot_tile_rows(int, int, int, const real *, Py_ssize_t, const real *, Py_ssize_t,
-                                  Py_ssize_t, real, real *, Py_ssize_t));
-INLINED(void fastnn_add_features(int, int, const real *, Py_ssize_t, const real *, Py_ssize_t, Py_ssize_t,
-                                 real *, Py_ssize_t, Py_ssize_t));
-INLINED(void fastnn_thin_rows(int, const real *, const real *, Py_ssize_t, const real *, Py_ssize_t, Py_ssize_t,
-                              real *, Py_ssize_t, Py_ssize_t));
-INLINED(void fastnn_column_rows(int, const real *, Py_ssize_t, const real *, Py_ssize_t, const real *,
-                                real *));
-
 /* Seconds of a clock that only goes forward. */
 static inline double seconds(void)
 {

@@ -1,0 +1,70 @@
+# Teams of threads (team.h): how they are started, and how many are worth it.
+
+ctypedef void (*Run)(Job*, int) noexcept nogil
+
+
+@cython.final
+cdef class Team:
+    """What the threads of a call share; each helper runs this object.
+
+    It outlives the call: a helper that comes too late finds here that it is.
+    """
+
+    cdef team team
+    cdef Job* job
+    cdef Run run
+
+    @property
+    def members(self):
+        """How many helpers were let in, once the call is over."""
+        return self.team.members
+
+    @property
+    def dissolved(self):
+        """Whether the caller sent the helpers home and went on alone."""
+        return bool(self.team.dissolved)
+
+    def __call__(self):
+        cdef int thread
+        with nogil:
+            thread = team_join(&self.team)
+            if thread:
+                self.run(self.job, thread)
+                team_leave(&self.team)
+
+
+cdef int run_team(Job* job, Run run, int threads, bint has_barriers) except -1:
+    """Run the job on up to `threads` threads; fewer where the system has no more.
+
+    Whatever else keeps a thread from starting is raised, before any work is done; those that
+    were started leave.  So is the exception that interrupted the job.
+    """
+    cdef Team together = Team.__new__(Team)
+    cdef int helpers = 0
+    job.control.team, together.job, together.run = &together.team, job, run
+    try:
+        while helpers < threads - 1:
+            start_new_thread(together, ())
+            helpers += 1
+    except RuntimeError:  # "can't start new thread"
+        pass
+    except BaseException:
+        team_cancel(&together.team)
+        raise
+    with nogil:
+        team_open(&together.team, helpers, has_barriers)
+        run(job, 0)
+        team_close(&together.team)
+    return 0
+
+
+cdef int useful_threads(int threads, Py_ssize_t part, Py_ssize_t whole) except -1:
+    """How many threads pay for multiply-adds of `part` between barriers and `whole` in all.
+
+    A thread without a processor of its own would only make the others wait.
+    """
+    threads = <int>min(<Py_ssize_t>threads, part // MIN_MACS_PER_THREAD)
+    if threads <= 1 or whole < MIN_MACS_FOR_THREADS:
+        return 1
+    processors = len(sched_getaffinity(0)) if sched_getaffinity else os.cpu_count() or 1
+    return min(threads, <int>processors)
