@@ -7,11 +7,14 @@ kernels, ``FASTNN_SIMD_LEVELS=v3`` (or v2,v3) builds these levels alone.
 
 import os
 import platform
+import shutil
 from glob import glob
 from pathlib import Path
 from runpy import run_path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError
 
 # Each level is a module of its own and is imported only where the CPU can run it, so that
 # the compiler may use its instructions everywhere in it.
@@ -87,8 +90,28 @@ def extensions():
     )
 
 
+class BuildExtensions(build_ext):
+    """`build_ext` whose last line says what is missing, and what can be done without it."""
+
+    def run(self):
+        try:
+            super().run()
+        except (BaseError, CCompilerError, OSError):
+            command = getattr(self.compiler, "compiler_so", ["cc"])[0]
+            what = "the compiler's words are above"
+            if shutil.which(command) is None:
+                what = f"there is no compiler {command!r}"
+            # SystemExit: neither a traceback nor a tip of setuptools comes after it.
+            raise SystemExit(
+                f"error: the kernels of fastnn were not compiled ({what}). They need a C compiler "
+                "(GCC or Clang) and the headers of Python (python3-dev or python3-devel); "
+                "FASTNN_NO_EXTENSIONS=1 pip install . installs without compiled kernels"
+            ) from None
+
+
 without = os.environ.get("FASTNN_NO_EXTENSIONS") == "1"
 setup(
     ext_modules=[] if without else extensions(),
+    cmdclass={"build_ext": BuildExtensions},
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

@@ -6,7 +6,7 @@ networks against PyTorch, JAX, ONNX Runtime and scikit-learn.  ``python -m bench
 measures memory and the time of an import, ``python -m bench.accuracy`` the errors of the
 activations, over all numbers of float32.  ``python -m bench.compare REV`` asks whether
 anything is slower than at an earlier commit.  ``pytest bench`` has entries for pytest-benchmark.
-Install ``fastnn[bench]`` for all of it; the peers are whatever else is installed.
+Install ``fastnn-kernels[bench]`` for all of it; the peers are whatever else is installed.
 
 Read in this order: cases.py (what is timed), work.py (on which numbers), plain.py and
 contenders/ (by whom), limits.py (what the machine could do), verify.py, timing.py,

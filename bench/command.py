@@ -45,7 +45,9 @@ def choose(cases, options):
         raise SystemExit(f"no case has {options.filter!r} in its name; --list names them")
     for module, needed in (("pytest", True), ("matplotlib", options.picture)):
         if needed and find_spec(module) is None:
-            raise SystemExit(f"this needs {module}: pip install 'fastnn[bench]'")
+            from fastnn import _hints  # not before NumPy's threads are set
+
+            raise SystemExit(f"this needs {module}: {_hints.install('bench')}")
     return chosen
 
 

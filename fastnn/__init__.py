@@ -1,7 +1,8 @@
 """fastnn trains and runs dense feed-forward networks on the CPU, on plain NumPy arrays.
 
 One column is one example.  `MLP` is the network; the functions are the equations of one
-layer; `set_backend` chooses the kernels that compute them all.
+layer; `set_backend` chooses the kernels that compute them all.  `datasets`, `plot` and
+the other modules load when they are first asked for.
 
 Examples
 --------
@@ -14,6 +15,8 @@ array([[0, 1, 1, 0]])
 """
 
 __version__ = "0.1.0"
+
+from importlib import import_module as _import_module
 
 from fastnn.backends import (
     available_backends,
@@ -50,3 +53,28 @@ __all__ = [
     "set_num_threads",
     "use_backend",
 ]
+
+_MODULES = (
+    "activations",
+    "backends",
+    "datasets",
+    "demo",
+    "functional",
+    "initializers",
+    "losses",
+    "network",
+    "optimizers",
+    "plot",
+    "training",
+)
+"""The public modules: ``fastnn.plot`` is there after ``import fastnn``, and costs it nothing."""
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return _import_module(f"fastnn.{name}")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -44,8 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nfastnn: stopped by Ctrl-C", file=sys.stderr)
         return 130
     except (ImportError, OSError) as error:
-        print(f"fastnn: {error}", file=sys.stderr)
-        return 1
+        return _failed(error)
+
+
+def _failed(error):
+    print(f"fastnn: {error}", file=sys.stderr)
+    return 1
 
 
 def _parser():
@@ -84,6 +88,8 @@ def _seed(text):
 def _demo(options):
     from fastnn import demo  # `fastnn info` need not wait for it
 
+    if backends.refusal is not None:
+        return _failed(backends.refusal)
     return demo.run(options.backend, options.output, not options.no_plots, options.seed)
 
 
@@ -91,12 +97,18 @@ def _info(options):
     report = backends.backend_info()
     if options.json:
         print(json.dumps(report, indent=2))
-        return 0
+    else:
+        _print(report)
+    return 0 if backends.refusal is None else _failed(backends.refusal)
+
+
+def _print(report):
     versions = ", ".join(f"{name} {found or 'none'}" for name, found in report["versions"].items())
     levels = report["simd_levels"]
     print(f"versions        {versions}")
     print(
-        f"backend in use  {report['active']}" + (f" ({report['simd']})" if report["simd"] else "")
+        f"backend in use  {report['active'] or 'none: what was asked for cannot be had'}"
+        + (f" ({report['simd']})" if report["simd"] else "")
     )
     print(f"available       {', '.join(report['available'])}")
     for name, reason in report["unavailable"].items():
@@ -104,4 +116,3 @@ def _info(options):
     if levels["cpu"]:
         print(f"SIMD levels     built {', '.join(levels['built'])}; this CPU runs {levels['cpu']}")
     print(f"threads         at most {report['threads']}")
-    return 0

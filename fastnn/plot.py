@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _hints
 from fastnn.activations import ACTIVATIONS
 from fastnn.functional import activate, activation_derivative
 
@@ -59,7 +60,7 @@ def new_axes(rows: int = 1, columns: int = 1, size: tuple[float, float] = (5.0, 
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            f'matplotlib does not load ({error}); pip install "fastnn[plot]" brings it'
+            f"matplotlib does not load ({error}); {_hints.install('plot')} brings it"
         ) from error
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), dpi=150, layout="constrained")
     axes = figure.subplots(rows, columns)

@@ -1,7 +1,10 @@
 """Choose, report, refuse; what an import may do; what a broken build must say."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -93,7 +96,8 @@ def test_levels_that_cannot_run_are_refused():
 def test_report():
     info = fastnn.backend_info()
     assert set(info) == {
-        "active", "simd", "simd_levels", "available", "unavailable", "threads", "versions",
+        "active", "simd", "refused", "simd_levels", "available", "unavailable", "threads",
+        "versions",
     }  # fmt: skip
     assert info["available"] == list(BACKENDS) == list(fastnn.available_backends())
     assert info["unavailable"] == {}
@@ -171,6 +175,7 @@ REPORT = """
     print(json.dumps({
         "info": fastnn.backend_info(), "modules": modules, "heavy": heavy,
         "warnings": [str(w.message) for w in caught],
+        "files": sorted({w.filename for w in caught}),
     }))
 """
 
@@ -200,21 +205,91 @@ def test_level_from_the_environment(run_python, level):
     assert report(run_python, FASTNN_SIMD=level)["info"]["simd"] == level
 
 
-@pytest.mark.parametrize(
-    "environment, message",
-    [
-        ({"FASTNN_BACKEND": "torch"}, "ValueError: FASTNN_BACKEND must be one of"),
-        ({"FASTNN_SIMD": "avx9"}, "ValueError: FASTNN_SIMD must be one of"),
-        (
-            {"FASTNN_SIMD": "baseline" if cpu_level() in X86_LEVELS else "v2"},
-            "ImportError: this CPU does not run SIMD level",
-        ),
-    ],
-)
+IMPOSSIBLE = [
+    ({"FASTNN_BACKEND": "torch"}, "ValueError: FASTNN_BACKEND must be one of"),
+    ({"FASTNN_SIMD": "avx9"}, "ValueError: FASTNN_SIMD must be one of"),
+    (
+        {"FASTNN_SIMD": "baseline" if cpu_level() in X86_LEVELS else "v2"},
+        "ImportError: this CPU does not run SIMD level",
+    ),
+]
+
+
+@pytest.mark.parametrize("environment, message", IMPOSSIBLE)
 def test_impossible_requests_refuse_the_import(run_python, environment, message):
     done = run_python("import fastnn", check=False, **environment)
     assert done.returncode == 1
-    assert message in done.stderr
+    assert done.stderr.splitlines()[-1].startswith(message)
+
+
+@pytest.mark.parametrize("how", ["module", "script"])
+@pytest.mark.parametrize("environment, message", IMPOSSIBLE)
+def test_the_report_outlives_them(run_command, how, environment, message):
+    """One sentence on stderr, exit code 1, and the report; the rest of the command refuses."""
+    sentence = message.split(": ")[1]
+    done = run_command(how, "info", **environment)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"fastnn: {sentence}") and len(done.stderr.splitlines()) == 1
+    assert "backend in use  none" in done.stdout and "available       cython" in done.stdout
+
+    done = run_command(how, "info", "--json", **environment)
+    info = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert info["active"] is None and info["refused"].startswith(sentence)
+
+    done = run_command(how, "demo", "--no-plots", **environment)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"fastnn: {sentence}") and len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture
+def run_command(tmp_path):
+    """A function that runs the command in a new process, by its module or by its script."""
+    names = ("fastnn", "fastnn.exe")
+    scripts = [path for name in names if (path := Path(sys.executable).parent / name).exists()]
+
+    def run(how, *arguments, **environment):
+        command = [sys.executable, "-m", "fastnn"] if how == "module" else scripts[:1]
+        assert command, "the script fastnn is not beside this Python"
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("FASTNN_")}
+        return subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env=inherited | environment, timeout=120,
+            capture_output=True, text=True,
+        )  # fmt: skip
+
+    return run
+
+
+def test_a_module_of_another_is_no_command(run_python, tmp_path):
+    """`python -m other`, which imports fastnn, is refused like any program."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "__init__.py").write_text("import fastnn\n")
+    (tmp_path / "other" / "__main__.py").write_text("print('alive')\n")
+    code = """
+        import subprocess, sys
+        done = subprocess.run([sys.executable, "-m", "other"], capture_output=True, text=True)
+        assert done.returncode == 1, done
+        print(done.stderr)
+    """
+    out = run_python(code, FASTNN_BACKEND="torch").stdout
+    assert "ValueError: FASTNN_BACKEND must be one of" in out
+
+
+def test_a_better_request_is_heard(run_python):
+    """In a notebook the environment is mended and the import tried again."""
+    code = """
+        import os
+        try:
+            import fastnn
+        except ValueError as error:
+            print(error)
+        os.environ["FASTNN_SIMD"] = ""
+        import fastnn
+        print(fastnn.backend_info()["active"], fastnn.backends.load("cython").name)
+    """
+    refused, active = run_python(code, FASTNN_SIMD="avx9").stdout.splitlines()
+    assert refused.startswith("FASTNN_SIMD must be one of")
+    assert active == "cython cython"
 
 
 @pytest.mark.parametrize(
@@ -236,6 +311,7 @@ def test_threads_that_make_no_sense_are_ignored_aloud(run_python, value):
     got = report(run_python, FASTNN_NUM_THREADS=value)
     assert got["info"]["threads"] == report(run_python)["info"]["threads"]
     assert len(got["warnings"]) == 1 and "FASTNN_NUM_THREADS" in got["warnings"][0]
+    assert got["files"] == ["<string>"], "the line that imports fastnn is the one to look at"
 
 
 BLOCK = """
@@ -256,6 +332,7 @@ def test_broken_extension_says_so(run_python, broken):
     assert got["info"]["active"] == "numpy"
     assert len(got["warnings"]) == 1
     assert "frobnicate" in got["warnings"][0] and "pip install" in got["warnings"][0]
+    assert got["files"] == ["<string>"], "the line that imports fastnn is the one to look at"
     assert "frobnicate" in got["info"]["unavailable"]["cython"]
     done = run_python(block + "\n    import fastnn", check=False, FASTNN_BACKEND="cython")
     assert "ImportError" in done.stderr and "frobnicate" in done.stderr
@@ -266,10 +343,29 @@ def test_missing_numba_says_so(run_python):
     block = BLOCK.format(name="numba", error='ModuleNotFoundError("No module", name="numba")')
     got = report(run_python, block)
     assert got["info"]["available"] == ["cython", "numpy"]
-    assert "fastnn[numba]" in got["info"]["unavailable"]["numba"]
+    assert "fastnn-kernels[numba]" in got["info"]["unavailable"]["numba"]
     assert got["warnings"] == []
     done = run_python(block + "\n    import fastnn", check=False, FASTNN_BACKEND="numba")
-    assert "ImportError" in done.stderr and "fastnn[numba]" in done.stderr
+    assert "ImportError" in done.stderr and "fastnn-kernels[numba]" in done.stderr
+
+
+def test_missing_numba_in_the_report(run_python):
+    """As the script `fastnn` runs it, where Numba is asked for and absent."""
+    block = BLOCK.format(name="numba", error='ModuleNotFoundError("No module", name="numba")')
+    code = (
+        block
+        + """
+    sys.argv = ["/somewhere/bin/fastnn", "info"]
+    from fastnn.cli import main
+    raise SystemExit(main())
+    """
+    )
+    done = run_python(code, check=False, FASTNN_BACKEND="numba")
+    assert done.returncode == 1
+    assert done.stderr.startswith("fastnn: the Numba backend does not load")
+    assert len(done.stderr.splitlines()) == 1
+    assert "pip install 'fastnn-kernels[numba]' brings it" in done.stderr
+    assert "backend in use  none" in done.stdout and "available       cython" in done.stdout
 
 
 @pytest.fixture

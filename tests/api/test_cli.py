@@ -73,8 +73,8 @@ def test_demo(capsys, tmp_path, monkeypatch):
 
 
 def test_demo_of_a_backend_that_cannot_be_had(capsys, monkeypatch):
-    monkeypatch.setitem(fastnn.backends._LOADERS, "numba", _refuse)
-    monkeypatch.setattr(fastnn.backends, "_loaded", {})
+    monkeypatch.setitem(fastnn.backends.loading._LOADERS, "numba", _refuse)
+    monkeypatch.setattr(fastnn.backends.loading, "_loaded", {})
     assert cli.main(["demo", "--no-plots", "--backend", "numba"]) == 1
     assert "fastnn: not here today" in capsys.readouterr().err
 

@@ -17,7 +17,7 @@ def drawn_or_refused(draw, check):
     if HERE:
         check(draw())
     else:
-        with pytest.raises(ImportError, match=r"fastnn\[plot\]"):
+        with pytest.raises(ImportError, match=r"fastnn-kernels\[plot\]"):
             draw()
 
 

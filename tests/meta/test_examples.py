@@ -37,7 +37,7 @@ def test_example(path, tmp_path):
         assert picture.suffix == ".png" and picture.stat().st_size > 5_000
         assert f"wrote {picture}" in out
     else:
-        assert "No picture" in out and "fastnn[plot]" in out
+        assert "No picture" in out and "fastnn-kernels[plot]" in out
 
 
 def test_every_example_is_known():

@@ -1,0 +1,83 @@
+"""Which kernels run: choose a backend, report on it, refuse what cannot be had.
+
+Three modules export the same kernels (the contract is the docstring of
+``_kernels_numpy``): the compiled ones, Numba's, and NumPy's, which are the reference.
+`current` is the backend in use.  It is chosen when fastnn is imported, from the
+environment:
+
+FASTNN_BACKEND
+    "auto" (the default), "cython", "numba" or "numpy".  "auto" is Cython if the compiled
+    extension loads, else NumPy, with a warning if the extension should have loaded; it
+    never imports Numba.  Anything else is an explicit request: fastnn is not imported
+    if it cannot be met.
+FASTNN_SIMD
+    "v2", "v3" or "v4" on x86-64, "baseline" elsewhere: the SIMD level of the compiled
+    kernels, in place of the highest that was built and that this CPU runs.
+FASTNN_NUM_THREADS, OMP_NUM_THREADS
+    The most threads that a call may use.  The first that is set counts; if neither is,
+    it is the number of CPUs that this process may run on.  A value that is not an
+    integer >= 1 is ignored with a warning.
+
+The rooms, each using those above it: `contract` (what a set of kernels must have),
+`levels` (SIMD levels and what was built), `loading`, `threads`, `choice`, `report`.
+The two variables that they change stand here, where every call reads them.
+"""
+
+from typing import TYPE_CHECKING
+
+from fastnn.backends.choice import (
+    initial_backend,
+    set_backend,
+    started_as_command,
+    use_backend,
+)
+from fastnn.backends.contract import Backend
+from fastnn.backends.levels import LEVELS, simd_levels
+from fastnn.backends.loading import NAMES, load
+from fastnn.backends.report import available_backends, backend_info
+from fastnn.backends.threads import (
+    MAX_THREADS,
+    get_num_threads,
+    initial_num_threads,
+    set_num_threads,
+)
+
+__all__ = [
+    "LEVELS",
+    "MAX_THREADS",
+    "NAMES",
+    "Backend",
+    "available_backends",
+    "backend_info",
+    "current",
+    "get_num_threads",
+    "load",
+    "num_threads",
+    "set_backend",
+    "set_num_threads",
+    "simd_levels",
+    "use_backend",
+]
+
+num_threads: int = initial_num_threads()
+"""The most threads that a call may use; `set_num_threads` changes it."""
+
+current: Backend
+"""The backend in use.  Read it as ``backends.current``: `set_backend` changes it."""
+
+refusal: ImportError | ValueError | None = None
+"""Why there is no `current`: known to the command line alone, which must live to say it."""
+
+try:
+    current = initial_backend()
+except (ImportError, ValueError) as error:
+    if not started_as_command():
+        raise
+    refusal = error
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name == "current":
+            raise refusal
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
