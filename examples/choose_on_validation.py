@@ -1,9 +1,11 @@
-"""How to choose an activation and a hidden size: on a validation set.
+"""How to choose an activation and a hidden size: on validation sets.
 
-Half of the flower's points train the networks, a quarter (the validation set) chooses among
-them, and a quarter (the test set) is touched once, at the end, by the one that was chosen.
-The winner's validation accuracy may flatter it, because it won on those very points; the
-test accuracy does not.
+A quarter of the flower's points (the test set) is put away.  The rest is split ten times, at
+random, into points to train on and a third to choose on (the validation set); every
+candidate is trained on each split, from other first weights.  One split alone would crown
+whoever is lucky on it: the spread over the ten says which differences mean anything.  The
+candidate that was chosen is trained once more on all of the rest, and judged on the test
+set, which is touched once, at the end.
 """
 
 import numpy as np
@@ -13,38 +15,58 @@ import fastnn
 from fastnn import datasets
 
 folder = output_folder(__doc__)
-HIDDEN, SIZES = ("sigmoid", "tanh", "relu"), (1, 2, 4, 8, 16)
-X, Y = datasets.planar_flower(1200)
+HIDDEN, SIZES, SPLITS = ("sigmoid", "tanh", "relu"), (1, 2, 3, 4, 8, 16), 10
+X, Y = datasets.planar_flower(2400)
 labels = Y[0].astype(int)
-train, rest = datasets.stratified_split(labels, test_share=0.5, seed=2)
-halves = datasets.stratified_split(labels[rest], test_share=0.5, seed=2)
-validation, test = (rest[half] for half in halves)
+rest, test = datasets.stratified_split(labels, test_share=0.25, seed=1)
 
-nets, accuracy = {}, {}
-print(f"validation accuracy, {len(train)} points to train on, {len(validation)} to choose on")
-print("hidden units " + "".join(f"{size:>8}" for size in SIZES))
+
+def trained(hidden, size, columns, seed):
+    """A 2-size-1 network, trained on some of the examples."""
+    net = fastnn.MLP([2, size, 1], hidden=hidden, seed=seed)
+    epochs = 400_000 // len(columns)  # about as many steps, however many the examples
+    net.fit(X[:, columns], Y[:, columns], epochs=epochs, learning_rate=1.0, batch_size=50)
+    return net
+
+
+def validation_accuracy(hidden, size, seed):
+    """The accuracy on a third of the rest, after training on the other two."""
+    train, validation = (
+        rest[part] for part in datasets.stratified_split(labels[rest], test_share=1 / 3, seed=seed)
+    )
+    return trained(hidden, size, train, seed).score(X[:, validation], Y[:, validation])
+
+
+accuracy = {}
+print(f"validation accuracy over {SPLITS} splits: mean, and standard deviation of one split")
+print("hidden units  " + "".join(f"{size:>6}       " for size in SIZES).rstrip())
 for hidden in HIDDEN:
     for size in SIZES:
-        net = fastnn.MLP([2, size, 1], hidden=hidden, seed=1)
-        net.fit(X[:, train], Y[:, train], epochs=150, learning_rate=0.5, batch_size=50)
-        nets[hidden, size] = net
-        accuracy[hidden, size] = net.score(X[:, validation], Y[:, validation])
-    print(f"{hidden:<13}" + "".join(f"{accuracy[hidden, size]:>8.1%}" for size in SIZES))
+        accuracy[hidden, size] = [validation_accuracy(hidden, size, s) for s in range(SPLITS)]
+    row = [accuracy[hidden, size] for size in SIZES]
+    print(f"{hidden:<13}" + "".join(f"{np.mean(a):>7.1%} {np.std(a, ddof=1):>5.1%}" for a in row))
 
-# Two networks that differ by less than the standard error differ by luck: take the smaller.
-best = max(accuracy.values())
-standard_error = np.sqrt(best * (1 - best) / len(validation))
+# The splits share their points, so the standard error of the mean over them is too small;
+# the standard deviation of one split is the honest, wider bar.  Within it of the best, take
+# the smallest: more units have not shown that they are worth it.
+mean = {key: np.mean(values) for key, values in accuracy.items()}
+best = max(mean, key=mean.get)
+spread = np.std(accuracy[best], ddof=1)
 hidden, size = min(
-    (key for key in accuracy if accuracy[key] >= best - standard_error),
-    key=lambda key: (key[1], -accuracy[key]),
+    (key for key in mean if mean[key] >= mean[best] - spread), key=lambda key: (key[1], -mean[key])
 )
-chosen = nets[hidden, size]
-on_train, on_test = (chosen.score(X[:, part], Y[:, part]) for part in (train, test))
+chosen = trained(hidden, size, rest, seed=SPLITS)
+on_rest, on_test = (chosen.score(X[:, part], Y[:, part]) for part in (rest, test))
+error = np.sqrt(on_test * (1 - on_test) / len(test))
+step = max(abs(mean[h, 2] - mean[h, 1]) / np.std(accuracy[h, 1], ddof=1) for h in HIDDEN)
 print(
-    f"\nThe best is {best:.1%}, with a standard error of {standard_error:.1%}; the smallest "
-    f"network\nwithin it has {size} {hidden} units.  Its accuracy is {on_train:.1%} on the "
-    f"training set, {accuracy[hidden, size]:.1%} on\nthe validation set, and {on_test:.1%} on "
-    "the test set, the one number to report."
+    f"\nThe best is {best[0]} with {best[1]} units: {mean[best]:.1%}, give or take {spread:.1%} "
+    f"from split to split.\nThe smallest network within that has {size} {hidden} units "
+    f"({mean[hidden, size]:.1%}).  Trained on all points but\nthe test set it is right for "
+    f"{on_rest:.1%} of them, and for {on_test:.1%} of the test set (standard error\n{error:.1%}): "
+    "the one number to report.\nFrom one unit to two no mean moves by more than "
+    f"{step:.1f} standard deviations of one split: on a\nsingle split neither a rise nor a "
+    "fall there can be told from luck."
 )
 
 
@@ -52,15 +74,23 @@ def draw():
     from fastnn import plot
 
     left, right = plot.new_axes(columns=2, size=(5.2, 4.4))
-    for name, marker in zip(HIDDEN, "os^", strict=True):
-        left.plot(SIZES, [accuracy[name, size] for size in SIZES], marker=marker, label=name)
-    left.axhspan(best - standard_error, best, color="0.88", label="within one standard error")
+    for i, (name, marker) in enumerate(zip(HIDDEN, "os^", strict=True)):
+        left.errorbar(
+            np.array(SIZES) * 1.05 ** (i - 1),  # side by side
+            [mean[name, size] for size in SIZES],
+            [np.std(accuracy[name, size], ddof=1) for size in SIZES],
+            marker=marker,
+            capsize=3,
+            label=name,
+        )
+    left.axhspan(mean[best] - spread, mean[best], color="0.88", label="within the best's spread")
     left.set_xscale("log", base=2)
     left.set_xticks(SIZES, [str(size) for size in SIZES])
-    left.set(xlabel="hidden units", ylabel="validation accuracy", title="the choice")
+    left.set(xlabel="hidden units", ylabel="validation accuracy", ylim=(0.42, 0.95))
+    left.set_title(f"{SPLITS} splits: mean and standard deviation", fontsize=10)
     left.legend(loc="lower right")
     plot.plot_decision_boundary(chosen, X[:, test], Y[:, test], right)
-    right.set_title(f"the chosen network ({size} {hidden} units) on the test set")
+    right.set_title(f"the chosen network ({size} {hidden} units) on the test set", fontsize=10)
     return left.figure
 
 

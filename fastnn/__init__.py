@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
 
+from fastnn import backends
 from fastnn.backends import (
     available_backends,
     backend_info,
@@ -36,6 +37,8 @@ from fastnn.functional import (
 )
 from fastnn.network import MLP
 from fastnn.training import History
+
+backends.start()
 
 __all__ = [
     "MLP",

@@ -59,7 +59,7 @@ __all__ = [
     "use_backend",
 ]
 
-num_threads: int = initial_num_threads()
+num_threads: int
 """The most threads that a call may use; `set_num_threads` changes it."""
 
 current: Backend
@@ -68,16 +68,33 @@ current: Backend
 refusal: ImportError | ValueError | None = None
 """Why there is no `current`: known to the command line alone, which must live to say it."""
 
-try:
-    current = initial_backend()
-except (ImportError, ValueError) as error:
-    if not started_as_command():
-        raise
-    refusal = error
+
+def start() -> None:
+    """Set the variables from the environment; every ``import fastnn`` asks for it.
+
+    An import that was refused may be tried again, with a better environment; one that has
+    succeeded stays as it is.
+
+    Raises
+    ------
+    ImportError, ValueError
+        The environment asks for what cannot be had.
+    """
+    global current, num_threads, refusal
+    if "current" in globals():
+        return
+    num_threads = initial_num_threads()
+    try:
+        current = initial_backend()
+    except (ImportError, ValueError) as error:
+        if not started_as_command():
+            raise
+        refusal = error
+
 
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        if name == "current":
+        if name == "current" and refusal is not None:
             raise refusal
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -124,5 +124,5 @@ def _warn_if_broken(reason: str | None) -> None:
         f"{reason}: fastnn runs on its slow NumPy backend. Build it with: {command} "
         "(FASTNN_BACKEND=numpy asks for NumPy without this warning)",
         RuntimeWarning,
-        stacklevel=5,  # past initial_backend, backends and fastnn: the line that imports fastnn
+        stacklevel=5,  # past initial_backend, start and fastnn: the line that imports fastnn
     )

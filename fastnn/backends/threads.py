@@ -52,7 +52,7 @@ def initial_num_threads() -> int:
         warnings.warn(
             f"{variable} must be an integer >= 1, got {text!r}: it is ignored",
             RuntimeWarning,
-            stacklevel=4,  # past backends and fastnn: the line that imports fastnn
+            stacklevel=4,  # past start and fastnn: the line that imports fastnn
         )
     if hasattr(os, "sched_getaffinity"):
         return min(len(os.sched_getaffinity(0)), MAX_THREADS)

@@ -52,7 +52,8 @@ def test_blocks(page, tmp_path):
 def test_a_page_is_held_to_what_it_prints(tmp_path):
     """A wrong block fails, and the error names the line of the page."""
     page = tmp_path / "page.md"
-    page.write_text("# Title\n\n```python\nx = 1\n```\n\n```sh\nfalse\n```\n\n```python\nx.y\n```\n")
+    blocks = ("python\nx = 1", "sh\nfalse", "python\nx.y")
+    page.write_text("# Title\n\n" + "\n\n".join(f"```{block}\n```" for block in blocks) + "\n")
     (tmp_path / "run").mkdir()
     with pytest.raises(AssertionError, match=r'(?s)page.md", line 12.*AttributeError'):
         run(page, tmp_path / "run")

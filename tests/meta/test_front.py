@@ -53,5 +53,5 @@ def test_hints_are_built_in_one_place():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_nobody_sends_to_a_strangers_package(path):
     """The distribution is fastnn-kernels; `pip install fastnn` would fetch another's code."""
-    stranger = r"""fastnn\[|pip install[^`\n]*[ '"]fastnn[ '"\n`]"""
+    stranger = r"""fastnn\[|pip install[^`&\n]*[ '"]fastnn[ '"\n`]"""
     assert not re.search(stranger, path.read_text())
