@@ -88,8 +88,9 @@ def _seed(text):
 def _demo(options):
     from fastnn import demo  # `fastnn info` need not wait for it
 
-    if backends.refusal is not None:
-        return _failed(backends.refusal)
+    refused = backends.backend_info()["refused"]
+    if refused is not None:
+        return _failed(refused)
     return demo.run(options.backend, options.output, not options.no_plots, options.seed)
 
 
@@ -99,7 +100,7 @@ def _info(options):
         print(json.dumps(report, indent=2))
     else:
         _print(report)
-    return 0 if backends.refusal is None else _failed(backends.refusal)
+    return 0 if report["refused"] is None else _failed(report["refused"])
 
 
 def _print(report):

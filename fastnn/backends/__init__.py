@@ -20,12 +20,12 @@ FASTNN_NUM_THREADS, OMP_NUM_THREADS
 
 The rooms, each using those above it: `contract` (what a set of kernels must have),
 `levels` (SIMD levels and what was built), `loading`, `threads`, `choice`, `report`.
-The two variables that they change stand here, where every call reads them.
+The two variables that they change stand here, where every call reads them.  (This module
+has no ``__getattr__``: Python reads the variables of a module that has one at half the speed.)
 """
 
-from typing import TYPE_CHECKING
-
 from fastnn.backends.choice import (
+    Refused,
     initial_backend,
     set_backend,
     started_as_command,
@@ -65,9 +65,6 @@ num_threads: int
 current: Backend
 """The backend in use.  Read it as ``backends.current``: `set_backend` changes it."""
 
-refusal: ImportError | ValueError | None = None
-"""Why there is no `current`: known to the command line alone, which must live to say it."""
-
 
 def start() -> None:
     """Set the variables from the environment; every ``import fastnn`` asks for it.
@@ -80,7 +77,7 @@ def start() -> None:
     ImportError, ValueError
         The environment asks for what cannot be had.
     """
-    global current, num_threads, refusal
+    global current, num_threads
     if "current" in globals():
         return
     num_threads = initial_num_threads()
@@ -89,12 +86,4 @@ def start() -> None:
     except (ImportError, ValueError) as error:
         if not started_as_command():
             raise
-        refusal = error
-
-
-if not TYPE_CHECKING:
-
-    def __getattr__(name):
-        if name == "current" and refusal is not None:
-            raise refusal
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        current = Refused(error)

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastnn import _hints, backends
 from fastnn.backends import loading
@@ -16,7 +16,9 @@ from fastnn.backends.levels import ALL_LEVELS, has_extension_files, in_source_tr
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["initial_backend", "set_backend", "started_as_command", "use_backend"]
+    import numpy as np
+
+__all__ = ["Refused", "initial_backend", "set_backend", "started_as_command", "use_backend"]
 
 
 def set_backend(backend: str | Backend) -> None:
@@ -75,6 +77,27 @@ def use_backend(backend: str | Backend) -> Iterator[None]:
 
 
 # --- at import ----------------------------------------------------------------------------
+
+
+class Refused(Backend):
+    """No kernels, for the command line alone, which must live to say why.
+
+    Parameters
+    ----------
+    reason : ImportError or ValueError
+        Why the environment's request cannot be met; every use raises it.
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: ImportError | ValueError) -> None:
+        self.name = "none"
+        self.simd = None
+        self.reason = reason
+
+    def kernels(self, dtype: np.dtype[Any]) -> NoReturn:
+        """Raise the reason."""
+        raise self.reason
 
 
 def initial_backend() -> Backend:

@@ -8,6 +8,7 @@ from typing import TypedDict
 import numpy as np
 
 from fastnn import backends
+from fastnn.backends.choice import Refused
 from fastnn.backends.levels import SimdLevels, simd_levels
 from fastnn.backends.loading import NAMES, why_not
 
@@ -63,11 +64,12 @@ def backend_info() -> BackendInfo:
     'numpy'
     """
     reasons = {name: why_not(name) for name in NAMES}
-    refused = backends.refusal
+    current = backends.current
+    refused = str(current.reason) if isinstance(current, Refused) else None
     return {
-        "active": backends.current.name if refused is None else None,
-        "simd": backends.current.simd if refused is None else None,
-        "refused": None if refused is None else str(refused),
+        "active": current.name if refused is None else None,
+        "simd": current.simd,
+        "refused": refused,
         "simd_levels": simd_levels(),
         "available": [name for name, reason in reasons.items() if reason is None],
         "unavailable": {name: reason for name, reason in reasons.items() if reason is not None},

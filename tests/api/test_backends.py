@@ -15,6 +15,7 @@ from support.tables import BACKENDS, X86_LEVELS, cpu_level, runnable_levels
 
 import fastnn
 from fastnn import backends
+from fastnn.backends.choice import Refused
 
 # --- in this process ----------------------------------------------------------------------
 
@@ -260,6 +261,16 @@ def run_command(tmp_path):
     return run
 
 
+def test_what_was_refused_computes_nothing():
+    """Should a program pass for the command by its name, its first use is refused instead."""
+    with fastnn.use_backend(Refused(ImportError("not here today"))):
+        assert fastnn.backend_info()["refused"] == "not here today"
+        with pytest.raises(ImportError, match="not here today"):
+            fastnn.activate([[1.0]], "relu")
+        with pytest.raises(ImportError, match="not here today"):
+            fastnn.MLP([2, 1]).forward([[1.0], [2.0]])
+
+
 def test_a_module_of_another_is_no_command(run_python, tmp_path):
     """`python -m other`, which imports fastnn, is refused like any program."""
     (tmp_path / "other").mkdir()
@@ -414,3 +425,9 @@ def test_floating_point_environment_is_left_alone(run_python, name):
         print("kept")
     """
     assert run_python(code, FASTNN_BACKEND=name).stdout == "kept\n"
+
+
+def test_the_hot_variables_are_read_at_full_speed():
+    """Python does not specialise reading from a module that has a __getattr__ of its own."""
+    assert {"current", "num_threads"} <= set(vars(backends))
+    assert "__getattr__" not in vars(backends)
