@@ -1,43 +1,12 @@
 """Ctrl-C: noticed within half a second, and only whole epochs are kept."""
 
 import copy
-import signal
-import threading
-import time
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from support.interruption import ctrl_c_after
 
 import fastnn
-
-PROMISED = 0.5
-"""Seconds from the signal to KeyboardInterrupt.  This is the promise, not a measurement."""
-
-
-@pytest.fixture(autouse=True)
-def python_hears_ctrl_c():
-    """As in a terminal: a process started in the background may have SIGINT ignored, and then
-    nothing would ever end these trainings."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def ctrl_c_after(seconds):
-    """Expect a KeyboardInterrupt from the block, soon after the signal is due."""
-    timer = threading.Timer(seconds, signal.raise_signal, [signal.SIGINT])
-    due = time.perf_counter() + seconds
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            yield
-        late = time.perf_counter() - due
-    finally:
-        timer.cancel()
-        timer.join()
-    assert 0 <= late < PROMISED, f"{late:.2f} s after the signal"
 
 
 def warm_up(net):
