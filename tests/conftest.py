@@ -68,11 +68,11 @@ def run_python(tmp_path):
     Keywords are environment variables; those of fastnn and OpenMP are otherwise not set.
     """
 
-    def run(code, *, check=True, timeout=120, options=(), **environment):
+    def run(code, *, check=True, timeout=120, options=(), arguments=(), **environment):
         ours = ("FASTNN_", "OMP_", "PYTHONWARNINGS")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         done = subprocess.run(
-            [sys.executable, *options, "-c", textwrap.dedent(code)],
+            [sys.executable, *options, "-c", textwrap.dedent(code), *arguments],
             cwd=tmp_path, env=inherited | environment, timeout=timeout,
             capture_output=True, text=True,
         )  # fmt: skip

@@ -209,7 +209,8 @@ def test_failure_to_start(install, dtype, name, started, error):
 
     office = install(Office(), processors=3)
     with num_threads(3):
-        assert peak_of(CALLS[name], net, X, Y) < usual + 4096, "the working memory is not free"
+        # It takes hundreds of kilobytes; the order of the examples some, as many as time allows.
+        assert peak_of(CALLS[name], net, X, Y) < usual + 65536, "the working memory is not free"
     office.close()
     assert net.parameter_vector.tobytes() == after.tobytes()
 
