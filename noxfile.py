@@ -168,7 +168,7 @@ def sanitizers(session):
     python = Path(session.virtualenv.bin) / "python"
     keep = f"cython-{kernel_level()} or team"
     session.run(
-        str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        str(python), "-m", "pytest", "-q", "-s", "-p", "no:cacheprovider",
         *(session.posargs or ["tests/kernels", "-k", keep]), env=env,
     )  # fmt: skip
 
