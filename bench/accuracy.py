@@ -7,13 +7,17 @@ binade, and densely where the curves bend.  Softmax is that of the two classes (
 first output is sigmoid(x).  Where x is so low that 1 + exp(x) is 1, the kernel's quotient is
 its exp(x): that is the row "exp".
 
+The error of a derivative that is computed from the input ("gelu'") is counted in machine
+epsilons instead: it has a zero, near which its error is not relative.
+
 The truth is NumPy's float64 for float32, and for float64 its longdouble, which must be wider
 than float64: it is on Linux, not on Windows or macOS with ARM.  Either errs by less than
-0.01 ULP of the dtype in question.
+0.01 ULP of the dtype in question.  (NumPy has no erf: for gelu see bench/gelu_truth.py.)
 
 Besides the error: signs of zero and infinities are compared bit by bit, every NaN must stay
 a NaN, outputs keep to their range, and in the tails none falls, by more than the bound, while
-x rises.  Any fault, or an error beyond the bound, makes the exit code 1.
+x rises, or rises where the curve falls.  Any fault, or an error beyond the bound, makes the
+exit code 1.
 """
 
 import argparse
@@ -23,6 +27,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench import gelu_truth
 from fastnn import backends
 from fastnn.activations import ACTIVATIONS
 
@@ -33,6 +38,9 @@ PROMISED = {"float32": 4, "float64": 2}
 
 SOFTMAX = {"float32": 4.5, "float64": 4.5}
 """The row "softmax" there, for two classes and an exact z - max z."""
+
+DERIVATIVE = {"float32": 2, "float64": 2}
+"""The row "derivative" there, in machine epsilons."""
 
 SLOPE = 0.01
 CHUNK = 1 << 14
@@ -63,6 +71,10 @@ class Function(NamedTuple):
     bounds: dict = PROMISED
     highest: float = np.inf
     """The largest x that counts."""
+    derivative: bool = False
+    """Whether it is the derivative that the activation gives beside its value."""
+    tails: tuple = (1, 1)
+    """1 where the curve rises, -1 where it falls: to the left and to the right."""
 
 
 def _sigmoid(x, slope):
@@ -80,13 +92,21 @@ SPECIAL = (-0.0, 0.0, -INF, INF)
 FUNCTIONS = (
     Function("sigmoid", "sigmoid", _sigmoid, (0, 1), (0.5, 0.5, 0.0, 1.0)),
     Function("tanh", "tanh", lambda x, slope: np.tanh(x), (-1, 1), (-0.0, 0.0, -1.0, 1.0)),
+    Function(
+        "gelu", "gelu", lambda x, slope: gelu_truth.gelu(x), (-0.17, INF), (-0.0, 0.0, -0.0, INF),
+        tails=(-1, 1),
+    ),
+    Function(
+        "gelu'", "gelu", lambda x, slope: gelu_truth.derivative(x), (-0.129, 1.129),
+        (0.5, 0.5, 0.0, 1.0), bounds=DERIVATIVE, derivative=True, tails=(-1, -1),
+    ),
     Function("relu", "relu", lambda x, slope: np.maximum(x, 0), (0, INF), (0.0, 0.0, 0.0, INF)),
     Function("leaky_relu", "leaky_relu", _leaky_relu, (-INF, INF), (-0.0, 0.0, -INF, INF)),
     Function(
         "exp", "softmax", lambda x, slope: np.exp(x), (0, 1), (0.5, 0.5, 0.0, NAN), highest=-38.0
     ),
     Function("softmax", "softmax", _sigmoid, (0, 1), (0.5, 0.5, 0.0, NAN), bounds=SOFTMAX),
-)
+)  # fmt: skip
 WIDER = {"float32": np.float64, "float64": np.longdouble}
 
 
@@ -179,7 +199,7 @@ class Tally:
         self.bound = function.bounds[dtype]
         self.kernels = backend.kernels(np.dtype(dtype))
         self.worst, self.where, self.tried = 0.0, "-", 0
-        self.previous = np.dtype(dtype).type(-np.inf)
+        self.previous = np.dtype(dtype).type(-np.inf * function.tails[0])
         self.faults = []
 
     def add_finite(self, x, true, scale):
@@ -189,19 +209,21 @@ class Tally:
         self._compare(x, a, true, scale)
         low, high = self.function.range
         self._check("outside the range", x, (a < low) | (a > high))
-        falling = np.append(self.previous, a[:-1]) - a > self.bound * np.spacing(np.abs(a))
-        self._check("below that of a smaller x", x, falling & (np.abs(x) >= TAIL))
+        left, right = self.function.tails
+        back = (np.append(self.previous, a[:-1]) - a) * np.where(x < 0, left, right)
+        back = back > self.bound * np.spacing(np.abs(a))
+        self._check("on the wrong side of that of a smaller x", x, back & (np.abs(x) >= TAIL))
         self.previous = a[-1]
 
     def add_special(self):
-        """Compare bit by bit; only relu may choose the sign of a zero, at -0.0."""
+        """Compare bit by bit; only the limit of gelu at -inf may have either sign."""
         self.tried += len(SPECIAL) - 1  # 0.0 is one of the finite inputs
         x = np.array(SPECIAL, self.dtype)
         a, expected = self._activate(x), np.array(self.function.at_special, self.dtype)
         wrong = np.signbit(a) != np.signbit(expected)
         wrong[np.isnan(expected)] = False
-        if self.function.activation == "relu":
-            wrong[0] = False
+        if self.function.activation == "gelu":
+            wrong[2] = False
         same = (a == expected) | (np.isnan(a) & np.isnan(expected))
         self._check("wrong", x, wrong | ~same)
 
@@ -215,12 +237,13 @@ class Tally:
         return self.worst <= self.bound and not self.faults
 
     def _activate(self, x):
-        """g(x), each x an example; of softmax the first of the classes (x, 0)."""
+        """g(x), or g'(x), each x an example; of softmax the first of the classes (x, 0)."""
         Z = np.zeros((2 if self.function.activation == "softmax" else 1, x.size), self.dtype)
         Z[0] = x
         A = np.empty_like(Z)
-        self.kernels.activate(Z, ACTIVATIONS[self.function.activation].code, SLOPE, A)
-        return A[0]
+        D = np.empty_like(Z) if self.function.derivative else None
+        self.kernels.activate(Z, ACTIVATIONS[self.function.activation].code, SLOPE, A, D)
+        return A[0] if D is None else D[0]
 
     def _compare(self, x, a, true, scale):
         ulps = a - true
@@ -247,7 +270,7 @@ def measure(function, dtype, loaded, quick):
             if x.size == 0:
                 break
             true = function.truth(x.astype(WIDER[dtype]), slope)
-            scale = ulps_of_one(true, dtype)
+            scale = 1 / np.finfo(dtype).eps if function.derivative else ulps_of_one(true, dtype)
             for tally in tallies:
                 tally.add_finite(x, true, scale)
         for x in nan_inputs(dtype, quick):

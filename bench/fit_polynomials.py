@@ -1,4 +1,4 @@
-"""Fit the polynomials of fastnn/_cython/vector_math.pxi: Remez exchange in 60-digit arithmetic.
+"""Fit the polynomials of fastnn/_polynomials.py: Remez exchange in 60-digit arithmetic.
 
     python bench/fit_polynomials.py
 
@@ -13,21 +13,23 @@ import mpmath as mp
 mp.mp.dps = 60
 
 
-def remez(function, low, high, degree, rounds=12, grid=4000):
-    """Return the coefficients and the largest absolute error of the minimax polynomial."""
+def remez(function, low, high, degree, weight=lambda x: 1, rounds=12, grid=4000):
+    """Return the coefficients of the minimax polynomial and the largest of weight * error."""
     low, high, n = mp.mpf(low), mp.mpf(high), degree + 2
     points = [(low + high) / 2 - (high - low) / 2 * mp.cos(mp.pi * i / (n - 1)) for i in range(n)]
     samples = [low + (high - low) * mp.mpf(i) / grid for i in range(grid + 1)]
-    values = [function(x) for x in samples]
+    values, weights = [function(x) for x in samples], [weight(x) for x in samples]
     for _ in range(rounds):
         equations = mp.matrix(n, n)
         for i, x in enumerate(points):
             for j in range(degree + 1):
                 equations[i, j] = x**j
-            equations[i, degree + 1] = (-1) ** i
+            equations[i, degree + 1] = (-1) ** i / mp.mpf(weight(x))
         solution = mp.lu_solve(equations, mp.matrix([function(x) for x in points]))
         coefficients = list(solution[: degree + 1])
-        errors = [v - mp.polyval(coefficients[::-1], x) for v, x in zip(values, samples)]
+        errors = [
+            w * (v - mp.polyval(coefficients[::-1], x)) for v, w, x in zip(values, weights, samples)
+        ]
         points = _alternating_extremes(samples, errors, n) or points
     return coefficients, max(map(abs, errors))
 
@@ -96,20 +98,57 @@ def log_remainder(z):
     return mp.fsum(2 * z**k / (2 * k + 3) for k in range(60))
 
 
-def main():
+def tanh_remainder(z):
+    """(tanh(x) - x) / x^3 with z = x^2."""
+    if z < mp.mpf("1e-12"):
+        return -mp.mpf(1) / 3 + 2 * z / 15
+    return (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
+def tanh_weight(z):
+    """What an error of `tanh_remainder` makes of tanh(x), relatively; no less than 1e-3."""
+    return max(z * mp.sqrt(z) / mp.tanh(mp.sqrt(z)) if z else 0, mp.mpf("1e-3"))
+
+
+def mills(x):
+    """(1 - Phi(x)) exp(x^2 / 2): the tail of the normal distribution, scaled; 1/2 at 0."""
+    return mp.erfc(x / mp.sqrt(2)) * mp.exp(x * x / 2) / 2
+
+
+def mills_remainder(t):
+    """((1 + x) mills(x) - 1/2) / s with s = x / (x + 4), t = 2 s - 1, that is x = 4 s / (1 - s)."""
+    s = max((1 + t) / 2, mp.mpf("1e-20"))
+    x = 4 * s / (1 - s)
+    return ((1 + x) * mills(x) - mp.mpf(1) / 2) / s
+
+
+def mills_weight(t):
+    """What an error of `mills_remainder` makes of mills(x), relatively; no less than 1e-3."""
+    s = (1 + t) / 2
+    return max(s / (mp.mpf(1) / 2 + s * mills_remainder(t)), mp.mpf("1e-3"))
+
+
+def fits():
+    """Each polynomial but those of tanh by half: name, function, interval, degree and weight."""
     half_ln2 = mp.log(2) / 2 * mp.mpf("1.001")  # a little more than rounding can leave
     s_max = (mp.sqrt(2) - 1) / (mp.sqrt(2) + 1) * mp.mpf("1.001")
-    for title, function, low, high, degrees in (
-        ("(exp(r) - 1 - r) / r^2", exp_remainder, -half_ln2, half_ln2, (4, 9)),
-        ("(log((1 + s) / (1 - s)) - 2 s) / s^3, z = s^2", log_remainder, 0, s_max**2, (2, 6)),
-    ):
-        for name, degree in zip(("float32", "float64"), degrees):
-            coefficients, error = remez(function, low, high, degree)
-            print(f"{title}, {name}, degree {degree}, largest error {mp.nstr(error, 3)}")
-            for c in coefficients:
-                print("    " + mp.nstr(c, 9 if name == "float32" else 18))
+    yield "EXP_FLOAT32", exp_remainder, -half_ln2, half_ln2, 4
+    yield "EXP_FLOAT64", exp_remainder, -half_ln2, half_ln2, 9
+    yield "LOG_FLOAT32", log_remainder, 0, s_max**2, 2
+    yield "LOG_FLOAT64", log_remainder, 0, s_max**2, 6
+    yield "TANH_FLOAT64", tanh_remainder, 0, mp.mpf("0.625") ** 2, 11, tanh_weight
+    for name, highest, degree in (("MILLS_FLOAT32", 15, 9), ("MILLS_FLOAT64", 39, 22)):
+        yield name, mills_remainder, -1, mp.mpf(highest - 4) / (highest + 4), degree, mills_weight
+
+
+def main():
+    for name, *fit in fits():
+        coefficients, error = remez(*fit)
+        print(f"{name}: largest error {mp.nstr(error, 3)}")
+        for c in coefficients:
+            print("    " + mp.nstr(c, 9 if name.endswith("32") else 18))
     p, q, error = remez_tanh_half("0.01", 9, numerator=2, denominator=3)
-    print(f"tanh(x / 2) = x P / Q in x^2, float32, largest error of tanh {mp.nstr(error, 3)}")
+    print(f"TANH_HALF: tanh(x / 2) = x P / Q in x^2, largest error of tanh {mp.nstr(error, 3)}")
     for name, coefficients in (("P", p), ("Q", q)):
         print(f"    {name}:", ", ".join(mp.nstr(c, 9) for c in coefficients))
 

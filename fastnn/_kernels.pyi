@@ -1,59 +1,99 @@
-"""Types of the compiled kernels; the contract stands in ``_kernels_numpy.py``.
+"""Types of the kernel contract, whose words stand in ``_kernels_numpy.py``.
 
-Every module of ``_simd/`` is built from ``_kernels.pyx`` and has these names.
+The three kernel modules, and every module of ``_simd/``, have these names.
 """
 
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnn._specifications import LayerSpec, LossSpec, UpdateSpec
+
 Array = NDArray[Any]
+
+__all__: list[str]
 
 ACTIVATION_CODES: dict[str, int]
 LOSS_CODES: dict[str, int]
+UPDATE_CODES: dict[str, int]
 
-def activate(Z: Array, activation: int, slope: float, A: Array) -> None: ...
-def activation_derivative(A: Array, activation: int, slope: float, derivative: Array) -> None: ...
+def activate(Z: Array, activation: int, alpha: float, A: Array, D: Array | None) -> None: ...
+def activation_derivative(A: Array, activation: int, alpha: float, derivative: Array) -> None: ...
 def activation_backward(
-    dA: Array, A: Array, activation: int, slope: float, dZ: Array, db: Array
+    dA: Array,
+    A: Array | None,
+    D: Array | None,
+    activation: int,
+    alpha: float,
+    total: float,
+    dZ: Array,
+    db: Array,
 ) -> None: ...
 def dense_forward(
-    W: Array, b: Array, A_prev: Array, activation: int, slope: float, A: Array
+    W: Array, b: Array, A_prev: Array, activation: int, alpha: float, A: Array
 ) -> None: ...
 def dense_backward(
-    dZ: Array, W: Array, A_prev: Array, dW: Array, db: Array, dA_prev: Array | None
+    dZ: Array, W: Array, A_prev: Array, total: float, dW: Array, db: Array, dA_prev: Array | None
 ) -> None: ...
 def output_cost(
-    A: Array, Y: Array, loss: int, activation: int, slope: float, dZ: Array | None
+    A: Array,
+    D: Array | None,
+    Y: Array,
+    weights: Array | None,
+    loss: LossSpec,
+    activation: int,
+    alpha: float,
+    dZ: Array | None,
 ) -> float: ...
+def update(
+    w: Array,
+    gradient: Array,
+    state: Array,
+    scalars: NDArray[np.float64],
+    spec: UpdateSpec,
+    decays: bool,
+) -> None: ...
 def all_finite(X: Array) -> bool: ...
 def shuffle(order: NDArray[np.uint32], seed: int, epoch: int) -> None: ...
 
-@final
 class Network:
-    layer_sizes: tuple[int, ...]
+    layers: tuple[LayerSpec, ...]
+    loss: LossSpec
     parameters: Array
     def __init__(
-        self,
-        layer_sizes: tuple[int, ...],
-        activations: tuple[int, ...],
-        slopes: tuple[float, ...],
-        loss: int,
-        parameters: Array,
+        self, layers: tuple[LayerSpec, ...], loss: LossSpec, parameters: Array
     ) -> None: ...
-    def try_forward(self, X: Array, threads: int = 1) -> Array | None: ...
+    def try_forward(self, X: Any, out: Any = None, threads: int = 1) -> Array | None: ...
     def forward(self, X: Array, A: Array, threads: int = 1) -> None: ...
     def cost_and_gradients(
-        self, X: Array, Y: Array, gradients: Array | None, threads: int = 1
+        self,
+        X: Array,
+        Y: Array,
+        weights: Array | None,
+        gradients: Array | None,
+        threads: int = 1,
     ) -> float: ...
+    def backward(
+        self,
+        X: Array,
+        dA: Array,
+        gradients: Array | None,
+        dX: Array | None,
+        threads: int = 1,
+    ) -> None: ...
     def train(
         self,
         X: Array,
         Y: Array,
+        weights: Array | None,
         order: NDArray[np.uint32] | None,
         batch_size: int,
-        learning_rate: float,
+        spec: UpdateSpec,
+        scalars: NDArray[np.float64],
+        state: Array,
+        seed: int,
+        first_step: int,
         costs: NDArray[np.float64],
         threads: int = 1,
     ) -> None: ...

@@ -25,37 +25,49 @@ Small products
     small sums of dW are dot products, whose lanes are examples (dots.pxi).
 
 One mini-batch, from `fit` to the tile and back
-    Python: ``MLP.fit`` checks, ``training.fit`` draws the order and calls `Network.train`.
+    Python: ``MLP.fit`` checks, ``training.fit`` draws the order and makes the scalars of every
+    step (learning rates, bias corrections), and calls `Network.train`.
 
-    1.  `Network.train` (network.pxi) fills in a `Job` (plan.pxi): plan, data, workspace,
-        control.  `run_batches` cuts the examples into blocks (`cut_batches`), and `run` lends
-        the job working memory (workspace.pxi).
+    1.  `Network.train` (network.pxi) fills in a `Job` (plan.pxi): plan, data, training,
+        workspace, control.  `run_batches` cuts the examples into blocks (`cut_batches`), and
+        `run` lends the job working memory (workspace.pxi).
     2.  `run_team` (threads.pxi, team.h) starts the helpers; each thread runs `train_job`
         (training.pxi), the loop over the epochs.
-    3.  `epoch_of_small_batches` packs the next batches (`pack_share`, `pack`, panels.pxi) and
-        gives each to `run_block` (engine.pxi), with the parameters as the target of
-        ``-learning_rate / m * gradients``.  (`epoch_of_large_batches`: a batch of several
-        blocks, whose gradients are summed first.)
+    3.  `epoch_of_small_batches` packs the next batches (`pack_examples`, `pack`, panels.pxi)
+        and gives each to `run_block` (engine.pxi).  Plain gradient descent is fused: its target
+        is the parameters, += -learning_rate / total * gradients.  Any other update has a vector
+        of gradients as the target, += gradients / total.  (`epoch_of_large_batches`: a batch of
+        several blocks, whose gradients are summed first.)
     4.  Forward: `forward_layers`, for each layer `forward_panels` (layers.pxi), which describes
         the product to `gemm` (gemm.pxi); that blocks it for the caches: `gemm_rows`,
         `run_tiles`, and `wide_tiles` or `narrow_tiles` (tile.pxi) choose the specialised
         `microkernel`.  It sums over k; `finish_rows` applies the epilogue (rows.h) and stores.
+        A layer that keeps D has its activation applied afterwards, panel by panel, and
+        `drop_units` multiplies the masks of dropout (random.h) into A and D.
     5.  The output: `output_panels` (losses.pxi) sums the loss of each panel and writes dZ.
     6.  Backward, from the last layer to the first: `backward_layer`.  `backward_panels` is
-        `gemm` again, with the derivative as epilogue: dZ of the layer below.  A barrier.
-        `add_gradients` (gradients.pxi) chooses the shape of the sum of dW (`shape_of_dW`):
-        `add_dW`, which transposes one operand and is `gemm` once more, with ADD as epilogue,
-        or `add_dW_by_dots`; `add_db` sums the biases.  A barrier.
-    7.  `team_review` looks whether to go on, and `train_job` writes the cost of the epoch.
+        `gemm` again, with the derivative, or D, as a factor in the epilogue: dZ of the layer
+        below.  A barrier.  `add_gradients` (gradients.pxi) chooses the shape of the sum of dW
+        (`shape_of_dW`): `add_dW`, which transposes one operand and is `gemm` once more, with
+        ADD as epilogue, or `add_dW_by_dots`; `add_db` sums the biases.  A barrier.
+    7.  `end_of_block` looks for Ctrl-C, and whether the team is still worth its while.
+    8.  Unless the update is fused, `take_step`: `penalize_and_clip`, and `update_share` runs the
+        optimizer's formula (updates.pxi) over a thread's share of the parameters.  A barrier.
+        `train_job` writes the cost of the epoch.
+
+A new row
+    An activation, a loss or an optimizer is a line in rows.h and its formula in
+    activations.pxi, losses.pxi or updates.pxi.
 
 The rooms in ``_cython/``, each built on those before it::
 
     vector.h          what vector operators cannot say: loads, choices, bits, transposition
     tuning.h          every constant that was tuned, with its reason
-    rows.h            the rows: activations and losses, their codes, the dispatch to formulas
+    rows.h            the rows: their codes, and the dispatch to their formulas
+    random.h          SplitMix64, and the masks of dropout
     team.h            barriers between threads
     headers.pxi       the names of these headers, for Cython
-    vector_math.pxi   exp, log, sigmoid, tanh
+    vector_math.pxi   exp, log, sigmoid, tanh, gelu
     arrays.pxi        arrays of any strides, tests for finiteness, allocation
     panels.pxi        the panels that arrays are packed into
     activations.pxi   formulas of the activations and their derivatives; softmax
@@ -67,11 +79,14 @@ The rooms in ``_cython/``, each built on those before it::
     unpacked.pxi      a first layer of few rows, from X as it stands
     dots.pxi          dW by dot products
     gradients.pxi     dW and db on panels
+    random.pxi        shuffled orders, and masks on panels
+    updates.pxi       formulas of the optimizers
     plan.pxi          what a network is to the kernels, and what one call of it is
     workspace.pxi     the working memory
     threads.pxi       how teams are started, and how many threads are worth it
     engine.pxi        whole networks: a block forward and backward
-    training.pxi      mini-batches and epochs
+    training.pxi      mini-batches, steps and epochs
+    checks.pxi        codes for Python, and what is refused
     network.pxi       the class Network
     this file         the layer kernels of the contract
 """
@@ -79,6 +94,7 @@ The rooms in ``_cython/``, each built on those before it::
 cimport cython
 cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
+from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 
@@ -103,81 +119,84 @@ include "_cython/matvec.pxi"
 include "_cython/unpacked.pxi"
 include "_cython/dots.pxi"
 include "_cython/gradients.pxi"
+include "_cython/random.pxi"
+include "_cython/updates.pxi"
 include "_cython/plan.pxi"
 include "_cython/workspace.pxi"
 include "_cython/threads.pxi"
 include "_cython/engine.pxi"
 include "_cython/training.pxi"
-
-
-# --- codes ----------------------------------------------------------------------------------
-
-
-cdef dict codes_of(const named_code* row):
-    codes = {}
-    while row.name != NULL:
-        codes[row.name.decode()] = row.code
-        row += 1
-    return codes
-
-
-ACTIVATION_CODES = codes_of(activation_rows)
-LOSS_CODES = codes_of(loss_rows)
-
-
-cdef int known(int code, dict codes) except -1:
-    """The code, if a row has it."""
-    if not 0 <= code < len(codes):
-        raise ValueError(f"no row has the code {code}; there are {codes}")
-    return code
+include "_cython/checks.pxi"
+include "_cython/network.pxi"
 
 
 # --- the layer kernels of the contract ------------------------------------------------------
 
 
-def activate(Z, int activation, double slope, A):
-    """``A = g(Z)``.  OUT: A, (n, m), which may be Z itself."""
+def activate(Z, int activation, double alpha, A, D):
+    """``A = g(Z)``, and ``D = g'(Z)``.
+
+    OUT: A, (n, m), which may be Z itself; D, (n, m), or None.  Not D for softmax, whose
+    derivative is a matrix for each example.
+    """
     cdef Matrix z = matrix(Z)
     cdef Matrix a = matrix(A)
+    cdef Matrix d
     cdef Matrix z_lines = z
     cdef Matrix a_lines = a
-    cdef Py_ssize_t first, count, p
-    if activation != SOFTMAX and as_lines(&z_lines, &a_lines):
+    cdef Matrix d_lines
+    cdef bint has_d = D is not None
+    cdef Py_ssize_t first, count, p, size
+    checked_activation(activation)
+    if has_d:
+        check_elementwise(activation)
+        d = d_lines = matrix(D)
+    if activation != SOFTMAX and as_lines(&z_lines, &a_lines, &d_lines if has_d else NULL):
         with nogil:
             for p in range(z_lines.rows):
                 activate_line(
                     z_lines.data + p * z_lines.row_stride, z_lines.columns, activation,
-                    <real>slope, a_lines.data + p * a_lines.row_stride,
+                    <real>alpha, a_lines.data + p * a_lines.row_stride,
+                    d_lines.data + p * d_lines.row_stride if has_d else NULL,
                 )
         return
-    cdef Py_ssize_t columns = block_columns(z.columns, z.rows, FORWARD_BLOCK_BYTES)
-    cdef real* panels = <real*>allocate(z.rows * columns)
+    cdef Py_ssize_t columns = block_columns(z.columns, 2 * z.rows, FORWARD_BLOCK_BYTES)
+    cdef real* panels = <real*>allocate(2 * z.rows * columns)
+    cdef real* d_panels = panels + z.rows * columns
     with nogil:
+        size = z.rows * PANEL
         for first from 0 <= first < z.columns by columns:
             count = min(columns, z.columns - first)
             pack(&z, NULL, first, count, count, panels, z.rows)
             for p in range(panels_of(count)):
-                activate_panel(panels + p * z.rows * PANEL, z.rows, activation, <real>slope)
+                activate_panel(
+                    panels + p * size, z.rows, activation, <real>alpha,
+                    d_panels + p * size if has_d else NULL,
+                )
             unpack(panels, first, count, &a)
+            if has_d:
+                unpack(d_panels, first, count, &d)
     release(panels)
 
 
-def activation_derivative(A, int activation, double slope, derivative):
+def activation_derivative(A, int activation, double alpha, derivative):
     """``g'(Z)`` from the output A, element by element.  OUT: derivative, (n, m).
 
-    Not for softmax, whose derivative is a matrix for each example.
+    Not for softmax, nor for activations whose derivative is not cheap from A.
     """
     cdef Matrix a = matrix(A)
     cdef Matrix d = matrix(derivative)
     cdef Matrix a_lines = a
     cdef Matrix d_lines = d
     cdef Py_ssize_t first, count, i
-    if as_lines(&a_lines, &d_lines):
+    check_elementwise(activation)
+    check_from_output(activation)
+    if as_lines(&a_lines, &d_lines, NULL):
         with nogil:
             for i in range(a_lines.rows):
-                derivative_line(
-                    NULL, a_lines.data + i * a_lines.row_stride, a_lines.columns, activation,
-                    <real>slope, d_lines.data + i * d_lines.row_stride,
+                backward_line(
+                    NULL, a_lines.data + i * a_lines.row_stride, NULL, a_lines.columns,
+                    activation, <real>alpha, d_lines.data + i * d_lines.row_stride,
                 )
         return
     cdef Py_ssize_t columns = block_columns(a.columns, a.rows, FORWARD_BLOCK_BYTES)
@@ -187,52 +206,68 @@ def activation_derivative(A, int activation, double slope, derivative):
             count = min(columns, a.columns - first)
             pack(&a, NULL, first, count, count, panels, a.rows)
             derivative_run(
-                NULL, panels, panels_of(count) * PANEL * a.rows, activation, <real>slope, panels
+                NULL, panels, panels_of(count) * PANEL * a.rows, activation, <real>alpha, panels
             )
             unpack(panels, first, count, &d)
     release(panels)
 
 
-def activation_backward(dA, A, int activation, double slope, dZ, db):
-    """``dZ = dA * g'(Z)`` and ``db = sum(dZ) / m``.  OUT: dZ, (n, m), and db, (n, 1)."""
+def activation_backward(dA, A, D, int activation, double alpha, double total, dZ, db):
+    """``dZ = dA * g'(Z)``, from A, or from D unless it is None, and ``db = sum(dZ) / total``.
+
+    OUT: dZ, (n, m), and db, (n, 1).
+    """
+    cdef bint has_d = D is not None
     cdef Matrix da = matrix(dA)
-    cdef Matrix a = matrix(A)
+    cdef Matrix source = matrix(D if has_d else A)  # of g'
     cdef Matrix dz = matrix(dZ)
     cdef real* sums = flat(db)
-    cdef Py_ssize_t n = a.rows
-    cdef real scale = <real>1 / <real>max(a.columns, 1)
+    cdef Py_ssize_t n = da.rows
+    cdef real scale = <real>1 / <real>total
     cdef Py_ssize_t first, count, p
     cdef real* row
-    if activation != SOFTMAX and a.column_stride == da.column_stride == dz.column_stride == 1:
+    cdef real* factor
+    if not has_d:
+        checked_activation(activation)
+        check_from_output(activation)
+    if (
+        (has_d or activation != SOFTMAX)
+        and source.column_stride == da.column_stride == dz.column_stride == 1
+    ):
         with nogil:
             for p in range(n):
                 row = dz.data + p * dz.row_stride
-                derivative_line(
-                    da.data + p * da.row_stride, a.data + p * a.row_stride, a.columns, activation,
-                    <real>slope, row,
+                factor = source.data + p * source.row_stride
+                backward_line(
+                    da.data + p * da.row_stride, NULL if has_d else factor,
+                    factor if has_d else NULL, da.columns, activation, <real>alpha, row,
                 )
-                sums[p] = scale * sum_line(row, a.columns)
+                sums[p] = scale * sum_line(row, da.columns)
         return
-    cdef Py_ssize_t columns = block_columns(a.columns, 2 * n, FORWARD_BLOCK_BYTES)
+    cdef Py_ssize_t columns = block_columns(da.columns, 2 * n, FORWARD_BLOCK_BYTES)
     cdef real* panels = <real*>allocate(2 * n * columns)
     cdef real* out = panels + n * columns
     with nogil:
         memset(sums, 0, n * sizeof(real))
-        for first from 0 <= first < a.columns by columns:
-            count = min(columns, a.columns - first)
-            pack(&a, NULL, first, count, count, panels, a.rows)
-            pack(&da, NULL, first, count, count, out, da.rows)
+        for first from 0 <= first < da.columns by columns:
+            count = min(columns, da.columns - first)
+            pack(&source, NULL, first, count, count, panels, n)
+            pack(&da, NULL, first, count, count, out, n)
             for p from 0 <= p < panels_of(count) * n * PANEL by n * PANEL:
-                derivative_panel(out + p, panels + p, n, activation, <real>slope, out + p)
+                backward_panel(
+                    out + p, panels + p, panels + p if has_d else NULL, n, activation,
+                    <real>alpha, out + p,
+                )
             clear_padding(out, n, 0, panels_of(count), count)
             add_db(out, n, panels_of(count), scale, sums, 0, n)
             unpack(out, first, count, &dz)
     release(panels)
 
 
-cdef int dense_forward_examples(
+cdef int forward_examples(
     const Layer* layer, const real* W, const real* b, const Matrix* X, const Matrix* A
 ) except -1:
+    """`dense_forward` of a few examples, one by one."""
     cdef real* x = <real*>allocate(layer.n_in + layer.n_out + LANES)
     cdef real* z = x + layer.n_in
     cdef Py_ssize_t j
@@ -245,14 +280,16 @@ cdef int dense_forward_examples(
     return 0
 
 
-def dense_forward(W, b, A_prev, int activation, double slope, A):
+def dense_forward(W, b, A_prev, int activation, double alpha, A):
     """``A = g(W A_prev + b)``.  OUT: A, (n_out, m)."""
     cdef Matrix x = matrix(A_prev)
     cdef Matrix a = matrix(A)
     cdef Layer layer
-    layer.n_in, layer.n_out, layer.activation, layer.alpha = x.rows, a.rows, activation, <real>slope
+    memset(&layer, 0, sizeof(layer))
+    layer.n_in, layer.n_out, layer.alpha = x.rows, a.rows, <real>alpha
+    layer.activation = checked_activation(activation)
     if x.columns <= MATVEC_EXAMPLES:
-        dense_forward_examples(&layer, flat(W), flat(b), &x, &a)
+        forward_examples(&layer, flat(W), flat(b), &x, &a)
         return
     cdef Py_ssize_t columns = block_columns(x.columns, x.rows + a.rows, FORWARD_BLOCK_BYTES)
     cdef real* panels = <real*>allocate((x.rows + a.rows) * columns + scratch_size())
@@ -274,10 +311,10 @@ def dense_forward(W, b, A_prev, int activation, double slope, A):
     release(panels)
 
 
-def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
+def dense_backward(dZ, W, A_prev, double total, dW, db, dA_prev):
     """Gradients of one layer from dZ, (n_out, m).
 
-    ``dW = dZ A_prev^T / m``, ``db = sum(dZ) / m``, ``dA_prev = W^T dZ``.
+    ``dW = dZ A_prev^T / total``, ``db = sum(dZ) / total``, ``dA_prev = W^T dZ``.
     OUT: dW, (n_out, n_in); db, (n_out, 1); dA_prev, (n_in, m), or None to leave it out.
     """
     cdef Matrix dz = matrix(dZ)
@@ -288,11 +325,12 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
         dx = matrix(dA_prev)
     cdef Py_ssize_t n_in = x.rows
     cdef Py_ssize_t n_out = dz.rows
+    cdef real scale = <real>1 / <real>total
     cdef real* A
     if 0 < x.columns <= MATVEC_EXAMPLES:
         A = <real*>allocate(2 * n_in * x.columns)
         backward_columns(
-            flat(W), n_in, n_out, &dz, &x, &dx if has_dx else NULL, flat(dW), flat(db), A,
+            flat(W), n_in, n_out, &dz, &x, &dx if has_dx else NULL, scale, flat(dW), flat(db), A,
             A + n_in * x.columns,
         )
         release(A)
@@ -305,7 +343,6 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
     cdef const real* weights = flat(W)
     cdef real* weight_sums = flat(dW)
     cdef real* bias_sums = flat(db)
-    cdef real scale = <real>1 / <real>max(x.columns, 1)
     cdef Py_ssize_t first, count, panels
     cdef bint direct
     with nogil:
@@ -322,7 +359,7 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
             if has_dx:
                 direct = dx.column_stride == 1
                 backward_panels(
-                    weights, n_in, n_out, delta, NULL, LINEAR, 0,
+                    weights, n_in, n_out, delta, NULL, NULL, NULL,
                     columns_of(&dx, first) if direct else panels_at(dA, n_in), 0, panels, count,
                     scratch,
                 )
@@ -331,41 +368,102 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
     release(A)
 
 
-def output_cost(A, Y, int loss, int activation, double slope, dZ):
-    """Return the cost ``J = sum(loss(A, Y)) / m``.  OUT: dZ, (n_L, m), or None for J alone.
+def output_cost(A, D, Y, weights, loss, int activation, double alpha, dZ):
+    """Return the cost ``J = sum(weights * loss(A, Y)) / total``.
 
-    ``dZ = A - Y`` where the loss and the output activation pair, else
-    ``dZ = (A - Y) * g'(Z)``, the derivative of mse through g.
+    ``dZ = weights * (A - Y)`` where the loss and the output activation are paired, else
+    ``dZ = weights * dA * g'(Z)``, with the loss's derivative dA, and g' from A, or from D.
+    OUT: dZ, (n_L, m), or None for J alone.
     """
     cdef Matrix a = matrix(A)
     cdef Matrix y = matrix(Y)
-    cdef Matrix dz
+    cdef Matrix d, w, dz
+    cdef bint has_d = D is not None
+    cdef bint has_w = weights is not None
     cdef bint has_dz = dZ is not None
+    cdef Loss what = unpack_loss(loss)
+    cdef Output out
+    checked_activation(activation)
+    if has_d:
+        d = matrix(D)
+    elif has_dz and not what.paired:
+        check_from_output(activation)
+    if has_w:
+        w = matrix(weights)
     if has_dz:
         dz = matrix(dZ)
-    cdef Py_ssize_t columns = block_columns(a.columns, 3 * a.rows, FORWARD_BLOCK_BYTES)
+    cdef Py_ssize_t columns = block_columns(
+        a.columns, (3 + has_d) * a.rows + has_w, FORWARD_BLOCK_BYTES
+    )
     cdef Py_ssize_t panels = panels_of(columns)
-    cdef double* costs = <double*>allocate(3 * a.rows * columns + panels * 2)
+    cdef Py_ssize_t size = a.rows * columns
+    cdef double* costs = <double*>allocate(
+        ((3 + has_d) * a.rows + has_w) * columns + panels * 2
+    )
     cdef real* outputs = <real*>(costs + panels)
-    cdef real* targets = outputs + a.rows * columns
-    cdef real* delta = targets + a.rows * columns
+    cdef real* targets = outputs + size
+    cdef real* delta = targets + size
+    cdef real* derivatives = delta + size
+    cdef real* of_examples = derivatives + size * has_d
     cdef Py_ssize_t first, count, p
-    cdef double total = 0
+    cdef double cost = 0
+    out.n, out.activation, out.alpha = a.rows, activation, <real>alpha
+    out.A, out.Y, out.dZ = outputs, targets, delta if has_dz else NULL
+    out.D, out.weights = derivatives if has_d else NULL, of_examples if has_w else NULL
     with nogil:
         for first from 0 <= first < a.columns by columns:
             count = min(columns, a.columns - first)
             pack(&a, NULL, first, count, count, outputs, a.rows)
             pack(&y, NULL, first, count, count, targets, y.rows)
-            output_panels(
-                outputs, targets, a.rows, count, 0, panels_of(count), loss, activation,
-                <real>slope, delta if has_dz else NULL, costs,
-            )
+            if has_d:
+                pack(&d, NULL, first, count, count, derivatives, a.rows)
+            if has_w:
+                pack(&w, NULL, first, count, count, of_examples, 1)
+            output_panels(&out, &what, count, 0, panels_of(count), costs)
             for p in range(panels_of(count)):
-                total += costs[p]
+                cost += costs[p]
             if has_dz:
                 unpack(delta, first, count, &dz)
+        cost /= total_of(&w if has_w else NULL, NULL, 0, a.columns)
     release(costs)
-    return total / max(a.columns, 1)
+    return cost
+
+
+def update(w, gradient, state, scalars, spec, bint decays):
+    """One step of an optimizer on flat vectors.
+
+    Parameters
+    ----------
+    w, gradient : ndarray
+        (n,).
+    state : ndarray
+        (slots, n): the vectors that the optimizer keeps.
+    scalars : ndarray
+        float64, (k,): what its formula takes in this step, the learning rate first.
+    spec : UpdateSpec
+    decays : bool
+        Whether w are weights, of which ``learning_rate spec.decay w`` is taken away first.
+
+    OUT: w and state, in place.
+    """
+    cdef cnp.ndarray s = <cnp.ndarray>scalars
+    cdef cnp.ndarray slots = <cnp.ndarray>state
+    cdef Py_ssize_t n = cnp.PyArray_DIM(<cnp.ndarray>w, 0)
+    cdef Update what
+    cdef Training training
+    cdef double values[MAX_SCALARS]
+    unpack_update(&what, spec)
+    check_vectors(what.code, cnp.PyArray_DIM(s, 0), cnp.PyArray_DIM(slots, 0))
+    training.scalars, training.scalars_stride = <const char*>cnp.PyArray_DATA(s), 0
+    training.scalar_stride = cnp.PyArray_STRIDE(s, 0)
+    training.n_scalars = cnp.PyArray_DIM(s, 0)
+    cdef Py_ssize_t stride = cnp.PyArray_STRIDE(slots, 0) // <Py_ssize_t>sizeof(real)
+    cdef real* w_data = flat(w)
+    cdef const real* g_data = flat(gradient)
+    cdef real* state_data = flat(state)
+    scalars_of(&training, 0, values)
+    with nogil:
+        update_line(&what, values, decays, w_data, g_data, state_data, stride, n)
 
 
 def all_finite(X):
@@ -377,38 +475,19 @@ def all_finite(X):
     return answer
 
 
-cdef inline uint64_t mix64(uint64_t z) noexcept nogil:
-    z = (z ^ (z >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    z = (z ^ (z >> 27)) * <uint64_t>0x94D049BB133111EB
-    return z ^ (z >> 31)
-
-
 def shuffle(order, uint64_t seed, uint64_t epoch):
     """A random permutation of 0 ... m - 1 for each epoch.  OUT: order, uint32, (epochs, m).
 
     Row r is the permutation of epoch ``epoch + r``: Fisher and Yates' shuffle, driven by a
-    SplitMix64 stream of its own (see ``_kernels_numpy.shuffle``).
+    SplitMix64 stream of its own (see ``_numpy/random.py``).
     """
     cdef Py_ssize_t rows = cnp.PyArray_DIM(<cnp.ndarray>order, 0)
     cdef Py_ssize_t m = cnp.PyArray_DIM(<cnp.ndarray>order, 1)
     cdef uint32_t* row = <uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>order)
-    cdef uint64_t golden = 0x9E3779B97F4A7C15
-    cdef uint64_t stream
-    cdef Py_ssize_t r, i, j
-    cdef uint32_t swapped
+    cdef Py_ssize_t r
     with nogil:
         for r in range(rows):
-            stream = mix64(seed + epoch + <uint64_t>r)
-            for i in range(m):
-                row[i] = <uint32_t>i
-            for i in range(m - 1, 0, -1):
-                j = <Py_ssize_t>(
-                    (mix64(stream + <uint64_t>(i + 1) * golden) >> 32) * <uint64_t>(i + 1) >> 32
-                )
-                swapped = row[i]
-                row[i] = row[j]
-                row[j] = swapped
-            row += m
+            shuffled(mix64(seed + epoch + <uint64_t>r), m, row + r * m)
 
 
 def peak(double duration=0.1):
@@ -423,14 +502,14 @@ def peak(double duration=0.1):
     cdef double start = seconds()
     cdef double best = 1e9
     cdef double began
-    cdef Py_ssize_t k
+    cdef Py_ssize_t _k
     cdef int i
     for i in range(12):
         sums[i] = splat(<real>i)
     with nogil:
         while seconds() - start < duration:
             began = seconds()
-            for k in range(10000):
+            for _k in range(10000):
                 for i in range(12):
                     sums[i] = sums[i] * factor + term
             best = min(best, seconds() - began)
@@ -438,11 +517,3 @@ def peak(double duration=0.1):
             sums[0] = sums[0] + sums[i]
     # The sum is used, so that the compiler cannot leave the work out.
     return 2.0 * 12 * LANES * 10000 / best + (0 if sum_lanes(sums[0]) < 1e30 else 1)
-
-
-cdef int raise_pending() except -1:
-    """Raise the exception that `poll` has left set."""
-    return -1
-
-
-include "_cython/network.pxi"

@@ -6,28 +6,40 @@ export these same names with these same parameters and must give these results.
 The contract
 ------------
 * One column is one example.  ``X`` is (n[0], m), ``W[l]`` (n[l], n[l-1]), ``b[l]``
-  (n[l], 1), ``A[l]`` and ``dZ[l]`` (n[l], m), ``Y`` (n[L], m).
+  (n[l], 1), ``A[l]`` and ``dZ[l]`` (n[l], m), ``Y`` (n[L], m), ``weights`` (1, m).
 * All arrays of a call share one dtype, float32 or float64, native and aligned.
-  ``W``, ``b``, ``dW``, ``db`` and flat vectors are C-contiguous; the others may have
-  any strides.
+  ``W``, ``b``, ``dW``, ``db``, flat vectors and ``state`` are C-contiguous; the others
+  may have any strides.
 * Outputs come last (flagged OUT), are preallocated, and do not overlap an input;
   ``activate`` alone may be given ``A is Z``.  Inputs are never written.
-* Kernels neither validate nor decide: the callers have checked everything.
+* Kernels neither validate nor decide: the callers have checked everything.  What they
+  are to compute they are told by specifications (``_specifications.py``): LayerSpec,
+  LossSpec, UpdateSpec.  A code that is not in the tables is an error, never another row.
 * NaN and infinity go through as IEEE arithmetic says.
 * m = 0 gives empty results, zero gradients and a cost of 0.0; a layer of width 0
   gives ``Z = b``.
-* ``activation`` and ``loss`` are the codes below; ``slope`` is read by leaky_relu only.
+* ``alpha`` is the parameter of an activation or a loss, 0.0 where it has none.
+* ``D`` is g'(Z), which a layer keeps beside A where its activation has no derivative that
+  is cheap from A, or where dropout has left some units out.  Else it is None.
+* ``total`` is what sums over examples are divided by: m, or the sum of the weights; 1
+  where that is 0.
 """
 
 import math
 from functools import cache
-from itertools import pairwise
+from itertools import accumulate
 
 import numpy as np
+
+from fastnn._numpy.random import mask, shuffle
+from fastnn.activations import ACTIVATIONS
+from fastnn.losses import LOSSES
+from fastnn.optimizers import OPTIMIZERS
 
 __all__ = [
     "ACTIVATION_CODES",
     "LOSS_CODES",
+    "UPDATE_CODES",
     "Network",
     "activate",
     "activation_backward",
@@ -37,41 +49,49 @@ __all__ = [
     "dense_forward",
     "output_cost",
     "shuffle",
+    "update",
 ]
 
-ACTIVATION_CODES = {"linear": 0, "sigmoid": 1, "tanh": 2, "relu": 3, "leaky_relu": 4, "softmax": 5}
-LOSS_CODES = {"mse": 0, "binary_cross_entropy": 1, "cross_entropy": 2}
-PAIRED = {("mse", "linear"), ("binary_cross_entropy", "sigmoid"), ("cross_entropy", "softmax")}
+LINEAR = ACTIVATIONS["linear"].code
+SOFTMAX = ACTIVATIONS["softmax"].code
 
-FORWARD_BLOCK = 1 << 20
-"""Elements of the widest layer, X left aside, that `Network.forward` holds at a time."""
+BLOCK = 1 << 20
+"""Elements of the widest layer, X left aside, that a network holds at a time."""
 
 GATHER_BLOCK = 1 << 22
 """Elements of X that `Network.train` puts in order at a time, but one batch at least."""
 
+UPDATE_BLOCK = 1 << 16
+"""Parameters that are updated at a time: what is made on the way stays in the cache."""
 
-# --- activations: A = g(Z), and g' written from A ---------------------------------------
+
+def _codes(names, table):
+    """{name: code} of the formulas that stand here; None for one that has no row in the table."""
+    return {name: table[name].code if name in table else None for name in names}
+
+
+# --- activations: A = g(Z), and g' written from A, or else D = g'(Z) beside it ------------
 #
 # Written to A step by step: a new array for each step would cost more than its arithmetic.
 
 
-def _linear(Z, slope, A):
+def _linear(Z, alpha, A):
     if A is not Z:
         np.copyto(A, Z)
 
 
-def _sigmoid(Z, slope, A):
+def _sigmoid(Z, alpha, A):
     # The lower tail keeps its relative accuracy.  From z = 40 on the result is 1 in either
     # dtype, and exp(40) cannot overflow.
     E = np.exp(np.minimum(Z, 40, out=A), out=A)
     np.divide(E, 1 + E, out=A)
 
 
-def _tanh(Z, slope, A):
+def _tanh(Z, alpha, A):
     np.tanh(Z, out=A)
 
 
-def _relu(Z, slope, A):
+def _relu(Z, alpha, A):
     np.maximum(Z, 0, out=A)
 
 
@@ -85,95 +105,117 @@ def _one_or(slope, Z):
     return positive + Z.dtype.type(slope) * ~positive
 
 
-def _softmax(Z, slope, A):
+def _softmax(Z, alpha, A):
     # Subtracting the maximum of each example leaves the ratio as it is and cannot overflow.
-    E = np.exp(np.subtract(Z, Z.max(axis=0, initial=-np.inf), out=A), out=A)
-    np.divide(E, E.sum(axis=0), out=A)
+    largest = Z.max(axis=0, initial=-np.inf)
+    if math.isfinite(np.vdot(largest, largest)):
+        E = np.exp(np.subtract(Z, largest, out=A), out=A)
+        np.divide(E, E.sum(axis=0), out=A)
+    else:  # infinity minus infinity is NaN, without a warning; this takes longer
+        with np.errstate(invalid="ignore"):
+            E = np.exp(np.subtract(Z, largest, out=A), out=A)
+            np.divide(E, E.sum(axis=0), out=A)
 
 
-_ACTIVATE = {
-    "linear": _linear,
-    "sigmoid": _sigmoid,
-    "tanh": _tanh,
-    "relu": _relu,
-    "leaky_relu": _leaky_relu,
-    "softmax": _softmax,
+def _softmax_backward(dA, A):
+    return A * (dA - (dA * A).sum(axis=0))
+
+
+_FROM_OUTPUT = {
+    "linear": (_linear, lambda A, alpha: 1),
+    "sigmoid": (_sigmoid, lambda A, alpha: A * (1 - A)),
+    "tanh": (_tanh, lambda A, alpha: 1 - A * A),
+    "relu": (_relu, lambda A, alpha: A > 0),
+    "leaky_relu": (_leaky_relu, lambda A, slope: _one_or(slope, A)),
+    "softmax": (_softmax, None),  # its derivative is a matrix for each example
 }
+"""name -> (g, g'): ``g(Z, alpha, A)`` writes A, and ``g'(A, alpha)`` is the derivative."""
 
-_DERIVATIVE = {
-    "linear": lambda A, slope: 1,
-    "sigmoid": lambda A, slope: A * (1 - A),
-    "tanh": lambda A, slope: 1 - A * A,
-    "relu": lambda A, slope: A > 0,
-    "leaky_relu": lambda A, slope: _one_or(slope, A),
-}
+_FROM_Z = {}
+"""name -> ``g(Z, alpha, A, D)``, which writes A, and D unless it is None."""
 
+
+ACTIVATION_CODES = _codes((*_FROM_OUTPUT, *_FROM_Z), ACTIVATIONS)
 _ACTIVATION_NAMES = {code: name for name, code in ACTIVATION_CODES.items()}
-_LOSS_NAMES = {code: name for name, code in LOSS_CODES.items()}
 
 
-def activate(Z, activation, slope, A):
-    """``A = g(Z)``.  OUT: A, (n, m), which may be Z itself."""
-    _ACTIVATE[_ACTIVATION_NAMES[activation]](Z, slope, A)
+def activate(Z, activation, alpha, A, D):
+    """``A = g(Z)``, and ``D = g'(Z)``.
+
+    OUT: A, (n, m), which may be Z itself; D, (n, m), or None.  Not D for softmax, whose
+    derivative is a matrix for each example.
+    """
+    name = _ACTIVATION_NAMES[activation]
+    if name in _FROM_Z:
+        _FROM_Z[name](Z, alpha, A, D)
+        return
+    g, derivative = _FROM_OUTPUT[name]
+    g(Z, alpha, A)
+    if D is not None:
+        np.copyto(D, derivative(A, alpha))
 
 
-def activation_derivative(A, activation, slope, derivative):
+def activation_derivative(A, activation, alpha, derivative):
     """``g'(Z)`` from the output A, element by element.  OUT: derivative, (n, m).
 
-    Not for softmax, whose derivative is a matrix for each example.
+    Not for softmax, nor for activations whose derivative is not cheap from A.
     """
-    np.copyto(derivative, _DERIVATIVE[_ACTIVATION_NAMES[activation]](A, slope))
+    np.copyto(derivative, _FROM_OUTPUT[_ACTIVATION_NAMES[activation]][1](A, alpha))
 
 
-def activation_backward(dA, A, activation, slope, dZ, db):
-    """``dZ = dA * g'(Z)`` and ``db = sum(dZ) / m``.  OUT: dZ, (n, m), and db, (n, 1)."""
-    _backward(dA, A, activation, slope, dZ)
-    _mean(dZ, db)
+def activation_backward(dA, A, D, activation, alpha, total, dZ, db):
+    """``dZ = dA * g'(Z)``, from A, or from D unless it is None, and ``db = sum(dZ) / total``.
+
+    OUT: dZ, (n, m), and db, (n, 1).
+    """
+    _backward(dA, A, D, activation, alpha, dZ)
+    _sum_of(dZ, total, db)
 
 
-def _backward(dA, A, activation, slope, dZ):
+def _backward(dA, A, D, activation, alpha, dZ):
     """``dZ = dA * g'(Z)``.  OUT: dZ, (n, m), which may be dA itself."""
-    name = _ACTIVATION_NAMES[activation]
-    if name == "softmax":
-        np.multiply(A, dA - (dA * A).sum(axis=0), out=dZ)
+    if D is not None:
+        np.multiply(dA, D, out=dZ)
+    elif activation == SOFTMAX:
+        np.copyto(dZ, _softmax_backward(dA, A))
     else:
-        np.multiply(dA, _DERIVATIVE[name](A, slope), out=dZ)
+        np.multiply(dA, _FROM_OUTPUT[_ACTIVATION_NAMES[activation]][1](A, alpha), out=dZ)
 
 
-def _mean(dZ, db):
-    """``db = sum(dZ) / m``, 0 where there are no examples.  OUT: db, (n, 1)."""
+def _sum_of(dZ, total, db):
+    """``db = sum(dZ) / total``.  OUT: db, (n, 1)."""
     dZ.sum(axis=1, keepdims=True, out=db)
-    db /= max(dZ.shape[1], 1)
+    db /= total
 
 
 # --- one layer ---------------------------------------------------------------------------
 
 
-def dense_forward(W, b, A_prev, activation, slope, A):
+def dense_forward(W, b, A_prev, activation, alpha, A):
     """``A = g(W A_prev + b)``.  OUT: A, (n_out, m)."""
     if A.flags.c_contiguous:
-        _layer(W, b, A_prev, activation, slope, A)
+        _layer(W, b, A_prev, activation, alpha, A)
     else:
-        np.copyto(A, _layer(W, b, A_prev, activation, slope))
+        np.copyto(A, _layer(W, b, A_prev, activation, alpha))
 
 
-def _layer(W, b, A_prev, activation, slope, A=None):
+def _layer(W, b, A_prev, activation, alpha, A=None):
     """Return A of `dense_forward`: in A, which must be C-contiguous, or in a new array."""
     Z = W.dot(A_prev, A)  # a call of `dot` takes a third of the time of one of `matmul`
     Z += b
-    activate(Z, activation, slope, Z)
+    activate(Z, activation, alpha, Z, None)
     return Z
 
 
-def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
+def dense_backward(dZ, W, A_prev, total, dW, db, dA_prev):
     """Gradients of one layer from dZ, (n_out, m).
 
-    ``dW = dZ A_prev^T / m``, ``db = sum(dZ) / m``, ``dA_prev = W^T dZ``.
+    ``dW = dZ A_prev^T / total``, ``db = sum(dZ) / total``, ``dA_prev = W^T dZ``.
     OUT: dW, (n_out, n_in); db, (n_out, 1); dA_prev, (n_in, m), or None to leave it out.
     """
     dZ.dot(A_prev.T, dW)
-    dW /= max(dZ.shape[1], 1)
-    _mean(dZ, db)
+    dW /= total
+    _sum_of(dZ, total, db)
     if dA_prev is not None:
         if dA_prev.flags.c_contiguous:
             W.T.dot(dZ, dA_prev)
@@ -184,19 +226,19 @@ def dense_backward(dZ, W, A_prev, dW, db, dA_prev):
 # --- the cost ----------------------------------------------------------------------------
 
 
-def _mse(A, Y):
+def _mse(A, Y, alpha):
     D = A - Y
     return np.divide(np.square(D, out=D), 2, out=D)
 
 
-def _binary_cross_entropy(A, Y):
+def _binary_cross_entropy(A, Y, alpha):
     tiny, below_1 = _ENDS[A.dtype]
     log_a = np.log(np.maximum(A, tiny))
     log_1_minus_a = np.log1p(-np.minimum(A, below_1))
     return (Y - 1) * log_1_minus_a - Y * log_a
 
 
-def _cross_entropy(A, Y):
+def _cross_entropy(A, Y, alpha):
     tiny, _ = _ENDS[A.dtype]
     log_a = np.maximum(A, tiny)
     return np.multiply(-Y, np.log(log_a, out=log_a), out=log_a)
@@ -205,27 +247,104 @@ def _cross_entropy(A, Y):
 _ENDS = {info.dtype: (info.tiny, 1 - info.epsneg) for info in map(np.finfo, ("f4", "f8"))}
 """The smallest and the largest probability with a logarithm that is kept as it is."""
 
-_COST = {
-    "mse": _mse,
-    "binary_cross_entropy": _binary_cross_entropy,
-    "cross_entropy": _cross_entropy,
+_LOSS = {
+    "mse": (_mse, lambda A, Y, alpha: A - Y),
+    "binary_cross_entropy": (
+        _binary_cross_entropy,
+        lambda A, Y, alpha: (A - Y) / np.maximum(A * (1 - A), _ENDS[A.dtype][0]),
+    ),
+    "cross_entropy": (
+        _cross_entropy,
+        lambda A, Y, alpha: -Y / np.maximum(A, _ENDS[A.dtype][0]),
+    ),
 }
+"""name -> (loss, dA): ``loss(A, Y, alpha)`` of each output, and its derivative."""
 
 
-def output_cost(A, Y, loss, activation, slope, dZ):
-    """Return the cost ``J = sum(loss(A, Y)) / m``.  OUT: dZ, (n_L, m), or None for J alone.
+LOSS_CODES = _codes(_LOSS, LOSSES)
+_LOSS_NAMES = {code: name for name, code in LOSS_CODES.items()}
 
-    ``dZ = A - Y`` where the loss and the output activation pair, else
-    ``dZ = (A - Y) * g'(Z)``, the derivative of mse through g.
+
+def output_cost(A, D, Y, weights, loss, activation, alpha, dZ):
+    """Return the cost ``J = sum(weights * loss(A, Y)) / total``.
+
+    ``dZ = weights * (A - Y)`` where the loss and the output activation are paired, else
+    ``dZ = weights * dA * g'(Z)``, with the loss's derivative dA, and g' from A, or from D.
+    OUT: dZ, (n_L, m), or None for J alone.
     """
-    m = max(A.shape[1], 1)
-    name = _LOSS_NAMES[loss]
+    return _output(A, D, Y, weights, loss, activation, alpha, dZ) / _total(weights, A.shape[1])
+
+
+def _output(A, D, Y, weights, loss, activation, alpha, dZ):
+    """`output_cost` before the division."""
+    code, loss_alpha, paired = loss
+    losses_of, derivative = _LOSS[_LOSS_NAMES[code]]
     if dZ is not None:
-        if (name, _ACTIVATION_NAMES[activation]) in PAIRED:
+        if paired:
             np.subtract(A, Y, out=dZ)
         else:
-            _backward(np.subtract(A, Y, out=dZ), A, activation, slope, dZ)
-    return float(_COST[name](A, Y).sum(dtype=np.float64)) / m
+            _backward(derivative(A, Y, loss_alpha), A, D, activation, alpha, dZ)
+        if weights is not None:
+            dZ *= weights
+    losses = losses_of(A, Y, loss_alpha)
+    if weights is not None:
+        losses *= weights
+    return float(losses.sum(dtype=np.float64)) + 0.0  # not -0.0
+
+
+def _total(weights, m, order=None):
+    """What sums over m examples, or over those in `order`, are divided by."""
+    if weights is None:
+        return m or 1
+    if order is None:
+        return float(weights.sum(dtype=np.float64)) or 1
+    parts = (weights[0, order[some]] for some in _blocks(m, UPDATE_BLOCK))
+    return sum(float(part.sum(dtype=np.float64)) for part in parts) or 1
+
+
+# --- the update --------------------------------------------------------------------------
+
+
+def _gradient_descent(w, g, state, scalars, constants):
+    (learning_rate,) = scalars
+    w -= learning_rate * g
+
+
+_UPDATE = {"gradient_descent": _gradient_descent}
+UPDATE_CODES = _codes(_UPDATE, OPTIMIZERS)
+_UPDATE_NAMES = {code: name for name, code in UPDATE_CODES.items()}
+
+
+def update(w, gradient, state, scalars, spec, decays):
+    """One step of an optimizer on flat vectors.
+
+    Parameters
+    ----------
+    w, gradient : ndarray
+        (n,).
+    state : ndarray
+        (slots, n): the vectors that the optimizer keeps.
+    scalars : ndarray
+        float64, (k,): what its formula takes in this step, the learning rate first.
+    spec : UpdateSpec
+    decays : bool
+        Whether w are weights, of which ``learning_rate spec.decay w`` is taken away first.
+
+    OUT: w and state, in place.
+    """
+    step, scalars = _UPDATE[_UPDATE_NAMES[spec.code]], scalars.tolist()
+    if w.size <= UPDATE_BLOCK and not spec.decay:
+        step(w, gradient, state, scalars, spec.constants)
+        return
+    for start in range(0, w.size, UPDATE_BLOCK):
+        part = slice(start, start + UPDATE_BLOCK)
+        w_part = w[part]
+        if decays and spec.decay:
+            w_part -= scalars[0] * spec.decay * w_part
+        step(w_part, gradient[part], state[:, part], scalars, spec.constants)
+
+
+# --- the rest ----------------------------------------------------------------------------
 
 
 def all_finite(X):
@@ -238,36 +357,6 @@ def all_finite(X):
     return math.isfinite(lowest) and math.isfinite(highest)
 
 
-def shuffle(order, seed, epoch):
-    """A random permutation of 0 ... m - 1 for each epoch.  OUT: order, uint32, (epochs, m).
-
-    Row r is the permutation of epoch ``epoch + r``: it depends on `seed` and on that
-    number alone, so it does not matter how many epochs are drawn at a time.  Fisher and
-    Yates' shuffle; position i is swapped with ``floor(u (i + 1) / 2^32)``, where u is the
-    upper half of the i-th number of a SplitMix64 stream (Steele, Lea and Flood, "Fast
-    splittable pseudorandom number generators", 2014).
-    """
-    i = np.arange(order.shape[1], dtype=np.uint64)
-    for r, row in enumerate(order):
-        stream = _mix64(np.uint64(seed) + np.array([epoch + r], np.uint64))
-        swap_with = ((_mix64(stream + (i + 1) * _GOLDEN) >> 32) * (i + 1) >> 32).tolist()
-        shuffled = list(range(len(swap_with)))
-        for k in range(len(shuffled) - 1, 0, -1):
-            j = swap_with[k]
-            shuffled[k], shuffled[j] = shuffled[j], shuffled[k]
-        row[:] = shuffled
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mix64(z):
-    """The output function of SplitMix64, on arrays of uint64 (arithmetic modulo 2^64)."""
-    z = (z ^ (z >> 30)) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> 27)) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> 31)
-
-
 # --- the whole network -------------------------------------------------------------------
 
 
@@ -276,132 +365,300 @@ class Network:
 
     Parameters
     ----------
-    layer_sizes : tuple of int
-        (n[0], ..., n[L]).
-    activations, slopes : tuple
-        L codes and L floats.
-    loss : int
-        Code of the loss.
+    layers : tuple of LayerSpec
+    loss : LossSpec
     parameters : ndarray
         Flat: W[1] row by row, b[1], W[2], b[2], ...  Held, not copied: what the caller
         writes there is what the network computes with.
     """
 
-    def __init__(self, layer_sizes, activations, slopes, loss, parameters):
-        self.layer_sizes = layer_sizes
-        self.activations = activations
-        self.slopes = slopes
+    def __init__(self, layers, loss, parameters):
+        self.layers = layers
         self.loss = loss
         self.parameters = parameters
-        views = self._views(parameters)
-        self._layers = [(*W_b, g, slope) for W_b, g, slope in zip(views, activations, slopes)]
-        self._block = max(FORWARD_BLOCK // max(layer_sizes[1:]), 1)
+        self._layers = [
+            (W, b, g, alpha) for (W, b), (_, _, g, alpha, _) in zip(self._views(parameters), layers)
+        ]
+        for _, _, g, _ in self._layers:
+            _ACTIVATION_NAMES[g]  # an unknown code is a KeyError here, not later
+        _LOSS_NAMES[loss[0]]
+        self._n_out = layers[-1][1]
+        self._block = max(BLOCK // max(n_out for _, n_out, *_ in layers), 1)
 
     def _views(self, flat):
         """[(W[1], b[1]), ...] of a flat vector."""
         views, start = [], 0
-        for n_in, n_out in pairwise(self.layer_sizes):
+        for n_in, n_out, *_ in self.layers:
             middle, stop = start + n_out * n_in, start + n_out * (n_in + 1)
             views.append((flat[start:middle].reshape(n_out, n_in), flat[middle:stop, np.newaxis]))
             start = stop
         return views
 
-    def try_forward(self, X, threads=1):
+    # --- forward --------------------------------------------------------------------------
+
+    def try_forward(self, X, out=None, threads=1):
         """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
-        and finite.  Else None, and the caller converts X or says what is wrong with it."""
+        and finite; and so must be `out`, where A[L] is written if it is given, writeable
+        and apart from X.  Else None, and the caller converts or says what is wrong."""
         if type(X) is not np.ndarray or X.dtype != self.parameters.dtype or X.ndim != 2:
             return None
         n, m = X.shape
-        if n != self.layer_sizes[0] or m == 0 or not X.flags.aligned or not all_finite(X):
+        if n != self.layers[0][0] or m == 0 or not X.flags.aligned:
             return None
-        if m <= self._block:
-            return _through(self._layers, X)
-        A = np.empty((self.layer_sizes[-1], m), X.dtype)
+        if out is not None and not self._can_write(out, X):
+            return None
+        if out is None and m <= self._block:
+            return _through(self._layers, X) if all_finite(X) else None
+        A = np.empty((self._n_out, m), X.dtype) if out is None else out  # before the long look
+        if not all_finite(X):
+            return None
         self.forward(X, A)
         return A
 
+    def _can_write(self, out, X):
+        """Whether `out` can take A[L] of X as it is."""
+        return (
+            type(out) is np.ndarray
+            and out.dtype == X.dtype
+            and out.shape == (self._n_out, X.shape[1])
+            and out.flags.aligned
+            and out.flags.writeable
+            and not np.may_share_memory(out, X)
+            and not np.may_share_memory(out, self.parameters)
+        )
+
     def forward(self, X, A, threads=1):
         """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
-        *hidden, (W, b, g, slope) = self._layers
-        for start in range(0, X.shape[1], self._block):
-            columns = slice(start, start + self._block)
-            dense_forward(W, b, _through(hidden, X[:, columns]), g, slope, A[:, columns])
+        *hidden, (W, b, g, alpha) = self._layers
+        for columns in _blocks(X.shape[1], self._block):
+            dense_forward(W, b, _through(hidden, X[:, columns]), g, alpha, A[:, columns])
 
-    def cost_and_gradients(self, X, Y, gradients, threads=1):
+    def _memory(self, m, training=False):
+        """What a pass of m examples fills: lists of A[l], of D[l] or None, and of dZ[l]."""
+        dtype = self.parameters.dtype
+        A, dZ = ([np.empty((n, m), dtype) for _, n, *_ in self.layers] for _ in range(2))
+        D = [
+            np.empty_like(a) if _ACTIVATION_NAMES[g] in _FROM_Z or (training and keep < 1) else None
+            for a, (_, _, g, _, keep) in zip(A, self.layers)
+        ]
+        return A, D, dZ
+
+    def _forward(self, X, A, D, masks=None):
+        """OUT: A and D of every layer, as `_memory` has them.
+
+        masks: (seed, step, place in the batch of the first column), or None for no dropout.
+        """
+        A_prev = X
+        for l, (W, b, g, alpha) in enumerate(self._layers):
+            if D[l] is None:
+                dense_forward(W, b, A_prev, g, alpha, A[l])
+            else:
+                dense_forward(W, b, A_prev, LINEAR, 0.0, A[l])
+                activate(A[l], g, alpha, A[l], D[l])
+                keep = self.layers[l][4]
+                if masks is not None and keep < 1:
+                    seed, step, first = masks
+                    M = np.empty_like(A[l])
+                    mask(seed, step, l + 1, keep, first, M)
+                    A[l] *= M
+                    D[l] *= M
+            A_prev = A[l]
+
+    # --- gradients ------------------------------------------------------------------------
+
+    def cost_and_gradients(self, X, Y, weights, gradients, threads=1):
         """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
         if gradients is not None:
-            return self._back(X, Y, self._views(gradients), *self._memory(X.shape[1]))
-        A = np.empty((self.layer_sizes[-1], X.shape[1]), X.dtype)
-        self.forward(X, A)
-        return output_cost(A, Y, self.loss, self.activations[-1], self.slopes[-1], None)
+            memory = cache(self._memory)
+            return self._gradients(X, Y, weights, None, self._views(gradients), memory)
+        m, (_, _, g, alpha) = X.shape[1], self._layers[-1]
+        cost, total = 0.0, _total(weights, m)
+        for columns in _blocks(m, self._block):
+            x, y, w = _columns(columns, X, Y, weights)
+            A = _through(self._layers, x)
+            cost += _output(A, None, y, w, self.loss, g, alpha, None)
+        return cost / total
 
-    def _memory(self, m):
-        """What `_back` fills for m examples: [A[1], ..., A[L]] and [dZ[1], ..., dZ[L]]."""
-        dtype, sizes = self.parameters.dtype, self.layer_sizes[1:]
-        return [[np.empty((n, m), dtype) for n in sizes] for _ in range(2)]
+    def _gradients(self, X, Y, weights, order, dW_db, memory, masks=None):
+        """Return the cost.  OUT: dW_db, [(dW[1], db[1]), ...], of all columns, or of those in
+        `order`, which are gathered a block at a time."""
+        m = X.shape[1] if order is None else len(order)
+        total = m if weights is None and m else _total(weights, m, order)
+        if order is None and 0 < m <= self._block:
+            return self._block_gradients(X, Y, weights, total, dW_db, memory(m), masks, 0) / total
+        for dW, db in dW_db:
+            dW[...], db[...] = 0, 0
+        cost, part = 0.0, self._views(np.empty_like(self.parameters))
+        for columns in _blocks(m, self._block):
+            some = _columns(columns if order is None else order[columns], X, Y, weights)
+            cost += self._block_gradients(
+                *some, total, part, memory(some[0].shape[1]), masks, columns.start
+            )
+            for (dW, db), (dW_part, db_part) in zip(dW_db, part):
+                dW += dW_part
+                db += db_part
+        return cost / total
 
-    def _back(self, X, Y, dW_db, A, dZ):
-        """Return the cost.  OUT: dW_db, [(dW[1], db[1]), ...]; A and dZ, as in `_memory`."""
-        A = [X, *A]
-        for l, (W, b, g, slope) in enumerate(self._layers):
-            dense_forward(W, b, A[l], g, slope, A[l + 1])
-        cost = output_cost(A[-1], Y, self.loss, g, slope, dZ[-1])
-        for l in range(len(dZ) - 1, 0, -1):
-            W, (_, _, g, slope) = self._layers[l][0], self._layers[l - 1]
-            dense_backward(dZ[l], W, A[l], *dW_db[l], dZ[l - 1])
-            _backward(dZ[l - 1], A[l], g, slope, dZ[l - 1])
-        dense_backward(dZ[0], self._layers[0][0], X, *dW_db[0], None)
+    def _block_gradients(self, X, Y, weights, total, dW_db, memory, masks, first):
+        """Return the losses' sum.  OUT: dW_db, what the columns of one block add to it.
+
+        masks: (seed, step), or None for no dropout; first: the block's place in the batch.
+        """
+        A, D, dZ = memory
+        self._forward(X, A, D, masks and (*masks, first))
+        _, _, g, alpha = self._layers[-1]
+        cost = _output(A[-1], D[-1], Y, weights, self.loss, g, alpha, dZ[-1])
+        self._back(X, A, D, dZ, total, dW_db)
         return cost
 
-    def train(self, X, Y, order, batch_size, learning_rate, costs, threads=1):
-        """Gradient descent in place: ``W <- W - alpha dW``, ``b <- b - alpha db``.
+    def _back(self, X, A, D, dZ, total, dW_db):
+        """From dZ[L] all the others.  OUT: dZ, and dW_db."""
+        for l in range(len(dZ) - 1, 0, -1):
+            W, (_, _, g, alpha) = self._layers[l][0], self._layers[l - 1]
+            dense_backward(dZ[l], W, A[l - 1], total, *dW_db[l], dZ[l - 1])
+            _backward(dZ[l - 1], A[l - 1], D[l - 1], g, alpha, dZ[l - 1])
+        dense_backward(dZ[0], self._layers[0][0], X, total, *dW_db[0], None)
+
+    def backward(self, X, dA, gradients, dX, threads=1):
+        """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples.
+
+        OUT: gradients, flat like the parameters, or None; dX, (n[0], m), or None.
+        """
+        part = np.empty_like(self.parameters)
+        if gradients is not None:
+            gradients[:] = 0
+        _, _, g, alpha = self._layers[-1]
+        for columns in _blocks(X.shape[1], self._block):
+            x, da = X[:, columns], dA[:, columns]
+            A, D, dZ = self._memory(x.shape[1])
+            self._forward(x, A, D)
+            _backward(da, A[-1], D[-1], g, alpha, dZ[-1])
+            self._back(x, A, D, dZ, 1, self._views(part))
+            if gradients is not None:
+                gradients += part
+            if dX is not None:
+                dX[:, columns] = self._layers[0][0].T.dot(dZ[0])
+
+    # --- training -------------------------------------------------------------------------
+
+    def train(
+        self, X, Y, weights, order, batch_size, spec, scalars, state, seed, first_step, costs,
+        threads=1,
+    ):  # fmt: skip
+        """Train in place: one step of an optimizer for each batch.
 
         One epoch for each element of `costs`, in batches of `batch_size` columns, the
-        last one smaller where m is not a multiple.  ``order`` is None (the columns as
-        they come) or uint32, (len(costs), m): the columns in each epoch's order.
-        Ctrl-C raises KeyboardInterrupt within half a second and leaves the parameters
-        of the last whole epoch.
-        OUT: costs, float64: the mean of the batch costs as computed in each epoch.
+        last one smaller where m is not a multiple.
+
+        Parameters
+        ----------
+        weights : ndarray or None
+            (1, m): those of the examples.
+        order : ndarray or None
+            uint32, (len(costs), m): the columns in each epoch's order; None: as they come.
+        spec : UpdateSpec
+            ``l2 / 2 sum(W^2)`` is added to J, and its derivative to dW; then the gradient is
+            shortened to `clip_norm` where it is longer; then the parameters are updated.
+        scalars : ndarray
+            float64, (steps, k), one row for each step, of any strides.
+        state : ndarray
+            (slots, n_parameters): the vectors that the optimizer keeps.
+        seed, first_step : int
+            The seed of the masks of dropout, uint64, and the number of the first step.
+
+        OUT: the parameters and state, in place; costs, float64: the mean of the batch costs,
+        each as computed before its update.  Ctrl-C raises KeyboardInterrupt within half a
+        second and leaves the parameters and the state of the last whole epoch.
         """
-        gradients, m = np.empty_like(self.parameters), X.shape[1]
+        gradients = np.empty_like(self.parameters)
         dW_db = self._views(gradients)
-        memory = cache(self._memory)  # this call's own: another may run at the same time
+        memory = cache(lambda m: self._memory(m, training=True))  # this call's own
+        before, step = (self.parameters.copy(), state.copy()), 0
         for epoch in range(len(costs)):
-            # A single batch is a whole epoch, and leaves nothing to take back.
-            whole_epoch = self.parameters.copy() if batch_size < m else self.parameters
+            np.copyto(before[0], self.parameters)
+            if len(state):
+                np.copyto(before[1], state)
             batch_costs = []
             try:
                 columns = None if order is None else order[epoch]
-                for x, y in _batches(X, Y, columns, batch_size):
-                    batch_costs.append(self._back(x, y, dW_db, *memory(x.shape[1])))
-                    gradients *= learning_rate
-                    self.parameters -= gradients
+                for batch in _batches(X, Y, weights, columns, batch_size, self._block):
+                    masks = seed, first_step + step
+                    J = self._gradients(*batch, dW_db, memory, masks)
+                    if spec.l2:
+                        J += self._penalize(spec.l2, dW_db)
+                    if spec.clip_norm < math.inf:
+                        _clip(gradients, spec.clip_norm)
+                    self._update(gradients, state, scalars[step], spec)
+                    batch_costs.append(J)
+                    step += 1
+                costs[epoch] = sum(batch_costs) / max(len(batch_costs), 1)
             except BaseException:
-                self.parameters[:] = whole_epoch
+                self.parameters[:], state[:] = before
                 raise
-            costs[epoch] = sum(batch_costs) / len(batch_costs)
+
+    def _penalize(self, l2, dW_db):
+        """Return ``l2 / 2 sum(W^2)``, and add its derivative to every dW."""
+        squares = 0.0
+        for (W, *_), (dW, _) in zip(self._layers, dW_db):
+            dW += l2 * W
+            squares += float(np.square(W, dtype=np.float64).sum())
+        return l2 / 2 * squares
+
+    def _update(self, gradients, state, scalars, spec):
+        """`update` of the weights, which decay, and of the biases, which do not."""
+        if not spec.decay:
+            update(self.parameters, gradients, state, scalars, spec, False)
+            return
+        sizes = [size for n_in, n_out, *_ in self.layers for size in (n_out * n_in, n_out)]
+        for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes)):
+            run = slice(stop - size, stop)
+            update(self.parameters[run], gradients[run], state[:, run], scalars, spec, i % 2 == 0)
+
+
+def _clip(gradients, longest):
+    """Shorten the gradient to `longest` where it is longer, in place."""
+    norm = math.sqrt(np.square(gradients, dtype=np.float64).sum())
+    if norm > longest:
+        gradients *= longest / norm
 
 
 def _through(layers, X):
-    """Return what layers, each (W, b, g, slope), make of X."""
-    for W, b, g, slope in layers:
-        X = _layer(W, b, X, g, slope)
+    """Return what layers, each (W, b, g, alpha), make of X."""
+    for W, b, g, alpha in layers:
+        X = _layer(W, b, X, g, alpha)
     return X
 
 
-def _batches(X, Y, order, batch_size):
-    """Yield X and Y of each batch, with the columns in the given order (None: as they come).
+def _blocks(m, size):
+    """Slices of at most `size` of m columns."""
+    return [slice(start, min(start + size, m)) for start in range(0, m, size)]
 
-    Many batches are gathered at once: a pass over a row of X may as well take all of it.
+
+def _columns(columns, X, Y, weights):
+    """X, Y and the weights of some columns: a slice, or an array of their numbers."""
+    if not isinstance(columns, slice):
+        return tuple(x if x is None else x.take(columns, axis=1) for x in (X, Y, weights))
+    if columns.stop - columns.start == X.shape[1]:
+        return X, Y, weights
+    return X[:, columns], Y[:, columns], None if weights is None else weights[:, columns]
+
+
+def _batches(X, Y, weights, order, batch_size, block):
+    """Yield X, Y, weights and order of each batch; order None: the columns as they come.
+
+    Batches that fit into a block are gathered, many at once: a pass over a row of X may as
+    well take all of it.  Larger ones are left to be gathered block by block.
     """
     m = X.shape[1]
-    many = m if order is None else max(GATHER_BLOCK // len(X) // batch_size, 1) * batch_size
-    for first in range(0, m, many):
-        if order is None:
-            X_some, Y_some = X, Y
-        else:
-            columns = order[first : first + many]
-            X_some, Y_some = X.take(columns, axis=1), Y.take(columns, axis=1)
-        for start in range(0, X_some.shape[1], batch_size):
-            batch = slice(start, start + batch_size)
-            yield X_some[:, batch], Y_some[:, batch]
+    if order is None:
+        for batch in _blocks(m, batch_size):
+            yield *_columns(batch, X, Y, weights), None
+    elif batch_size > block:
+        for batch in _blocks(m, batch_size):
+            yield X, Y, weights, order[batch]
+    else:
+        many = max(GATHER_BLOCK // len(X) // batch_size, 1) * batch_size
+        for some in _blocks(m, many):
+            gathered = _columns(order[some], X, Y, weights)
+            for batch in _blocks(gathered[0].shape[1], batch_size):
+                yield *_columns(batch, *gathered), None

@@ -5,10 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import fastnn
 from fastnn import backends
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastnn.backends.report import BackendInfo
 
 __all__ = ["main"]
 
@@ -39,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        code: int = options.command(options)
+        return code
     except KeyboardInterrupt:
         print("\nfastnn: stopped by Ctrl-C", file=sys.stderr)
         return 130
@@ -47,12 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error)
 
 
-def _failed(error):
+def _failed(error: Exception | str) -> int:
     print(f"fastnn: {error}", file=sys.stderr)
     return 1
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="fastnn", description="Dense neural networks on a CPU.")
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -79,13 +85,13 @@ def _parser():
     return parser
 
 
-def _seed(text):
+def _seed(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"must be an integer >= 0, got {text!r}")
     return int(text)
 
 
-def _demo(options):
+def _demo(options: argparse.Namespace) -> int:
     from fastnn import demo  # `fastnn info` need not wait for it
 
     refused = backends.backend_info()["refused"]
@@ -94,7 +100,7 @@ def _demo(options):
     return demo.run(options.backend, options.output, not options.no_plots, options.seed)
 
 
-def _info(options):
+def _info(options: argparse.Namespace) -> int:
     report = backends.backend_info()
     if options.json:
         print(json.dumps(report, indent=2))
@@ -103,7 +109,7 @@ def _info(options):
     return 0 if report["refused"] is None else _failed(report["refused"])
 
 
-def _print(report):
+def _print(report: BackendInfo) -> None:
     versions = ", ".join(f"{name} {found or 'none'}" for name, found in report["versions"].items())
     levels = report["simd_levels"]
     print(f"versions        {versions}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["load_digits", "one_hot", "planar_flower", "stratified_split"]
 
 
-def load_digits() -> tuple[NDArray, NDArray]:
+def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Load the 1,797 handwritten digits of 8 by 8 pixels.
 
     The source is the test part of "Optical Recognition of Handwritten Digits" (Alpaydin
@@ -55,7 +55,7 @@ def load_digits() -> tuple[NDArray, NDArray]:
     return np.ascontiguousarray(X), labels.astype(np.int64)
 
 
-def planar_flower(m: int = 400, seed: Any = 5) -> tuple[NDArray, NDArray]:
+def planar_flower(m: int = 400, seed: Any = 5) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Generate points of two classes that lie on the petals of a flower in turn.
 
     Class k takes the half turn of angles from k pi to (k + 1) pi, drawn evenly and then
@@ -99,7 +99,7 @@ def planar_flower(m: int = 400, seed: Any = 5) -> tuple[NDArray, NDArray]:
     return X.astype(np.float32), Y.astype(np.float32)[np.newaxis]
 
 
-def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray:
+def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float32]:
     """Turn class numbers into columns with a single 1.
 
     Parameters
@@ -134,12 +134,13 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray:
     n_classes = largest + 1 if n_classes is None else checks.integer("n_classes", n_classes, 1)
     if largest >= n_classes:
         raise ValueError(f"labels must be smaller than n_classes={n_classes}, got {largest}")
-    return (np.arange(n_classes)[:, np.newaxis] == classes).astype(np.float32)
+    Y: NDArray[np.float32] = (np.arange(n_classes)[:, np.newaxis] == classes).astype(np.float32)
+    return Y
 
 
 def stratified_split(
     labels: ArrayLike, test_share: float = 0.2, seed: Any = 0
-) -> tuple[NDArray, NDArray]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Part the examples into two sets with the same mixture of classes.
 
     Parameters
@@ -182,7 +183,7 @@ def stratified_split(
     return np.flatnonzero(~in_test), np.flatnonzero(in_test)
 
 
-def _class_numbers(labels):
+def _class_numbers(labels: ArrayLike) -> NDArray[np.integer[Any]]:
     """Return the labels as an integer vector, or say what is wrong with them."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iu":

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,15 @@ from fastnn import backends, datasets
 from fastnn.network import MLP
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+
+    from fastnn.backends import Backend
     from fastnn.training import History
+
+    Examples = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 __all__ = ["run"]
 
@@ -36,10 +44,10 @@ class Task(NamedTuple):
 
     name: str
     title: str
-    network: dict
-    fit: dict
-    train: tuple
-    test: tuple
+    network: dict[str, Any]
+    fit: dict[str, Any]
+    train: Examples
+    test: Examples
     wanted: tuple[float, float]
 
 
@@ -100,7 +108,7 @@ def run(
 # --- the tasks ----------------------------------------------------------------------------
 
 
-def _linear(seed):
+def _linear(seed: int) -> Task:
     X, Y = datasets.planar_flower()
     return Task(
         name="linear",
@@ -113,7 +121,7 @@ def _linear(seed):
     )
 
 
-def _flower(seed):
+def _flower(seed: int) -> Task:
     X, Y = datasets.planar_flower()
     return Task(
         name="flower",
@@ -126,7 +134,7 @@ def _flower(seed):
     )
 
 
-def _digits(seed):
+def _digits(seed: int) -> Task:
     X, labels = datasets.load_digits()
     Y = datasets.one_hot(labels)
     train, test = datasets.stratified_split(labels, test_share=0.2, seed=SPLIT_SEED)
@@ -147,7 +155,7 @@ def _digits(seed):
 # --- run ----------------------------------------------------------------------------------
 
 
-def _start(names, tasks, required):
+def _start(names: list[str], tasks: list[Task], required: str | None) -> list[Backend]:
     """Load the backends and run each once on a little, so that no compiling is timed."""
     ready = []
     for name in names:
@@ -172,7 +180,7 @@ def _start(names, tasks, required):
     return ready
 
 
-def _warm_up(task, backend):
+def _warm_up(task: Task, backend: Backend) -> None:
     # Numba compiles for each memory layout: these have the one of the whole arrays.
     X, Y = (np.ascontiguousarray(array[:, :32]) for array in task.train)
     with backends.use_backend(backend):
@@ -181,11 +189,11 @@ def _warm_up(task, backend):
         net.score(X, Y)
 
 
-def _label(backend):
+def _label(backend: Backend) -> str:
     return f"{backend.name} ({backend.simd})" if backend.simd else backend.name
 
 
-def _compare(task, ready):
+def _compare(task: Task, ready: list[Backend]) -> list[Result]:
     """Train the task in each backend, print its table, and return the results."""
     print(f"\n{task.title}", flush=True)
     results = [_train(task, backend) for backend in ready]
@@ -201,7 +209,7 @@ def _compare(task, ready):
     return results
 
 
-def _train(task, backend):
+def _train(task: Task, backend: Backend) -> Result:
     with backends.use_backend(backend):
         net = MLP(**task.network)
         progress = _ProgressLine(_label(backend), task.fit["epochs"])
@@ -211,7 +219,7 @@ def _train(task, backend):
         return Result(_label(backend), net, history, net.score(*task.test), seconds)
 
 
-def _difference(net, reference):
+def _difference(net: MLP, reference: MLP) -> float:
     """The largest difference between two parameters of the same name and place."""
     return max(
         float(np.abs(values - reference.parameters[name]).max())
@@ -222,18 +230,18 @@ def _difference(net, reference):
 class _ProgressLine:
     """One line on stderr, written again and again; only its end where that is no terminal."""
 
-    def __init__(self, backend, epochs):
+    def __init__(self, backend: str, epochs: int) -> None:
         self.backend = backend
         self.epochs = epochs
 
-    def __call__(self, epoch, cost):
+    def __call__(self, epoch: int, cost: float) -> None:
         line = f"  {self.backend:<12} epoch {epoch}/{self.epochs}  cost {cost:.4f}"
         _status(line)
         if epoch == self.epochs:
             print("" if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
 
 
-def _status(line):
+def _status(line: str) -> None:
     """Write a line over the one before, on a terminal."""
     if sys.stderr.isatty():
         print(f"\r{line:<70}\r", end="", file=sys.stderr, flush=True)
@@ -242,7 +250,7 @@ def _status(line):
 # --- report -------------------------------------------------------------------------------
 
 
-def _verdict(tasks, results):
+def _verdict(tasks: list[Task], results: dict[str, list[Result]]) -> int:
     """Say whether each accuracy is what it should be, and return the exit code."""
     print(
         "\nThe backends add in different orders: their parameters differ by float32 rounding, and\n"
@@ -262,7 +270,7 @@ def _verdict(tasks, results):
     return 1 if failed else 0
 
 
-def _plot_module(output):
+def _plot_module(output: str) -> ModuleType | None:
     """Return fastnn.plot with its folder made, or say why there are no pictures."""
     from fastnn import plot
 
@@ -277,7 +285,7 @@ def _plot_module(output):
 
 
 @contextmanager
-def _writing_to(folder):
+def _writing_to(folder: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -285,7 +293,9 @@ def _writing_to(folder):
         raise OSError(f"the pictures cannot be written to {str(folder)!r}: {reason}") from error
 
 
-def _draw(plot, folder, tasks, results):
+def _draw(
+    plot: ModuleType, folder: Path, tasks: list[Task], results: dict[str, list[Result]]
+) -> None:
     """Write the three pictures."""
     X, Y = tasks[0].train
     linear, flower, digits = (results[task.name][0] for task in tasks)

@@ -10,7 +10,7 @@ overlaps an input gives the result as if the inputs had been copied first.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from fastnn import activations, backends, checks, losses
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    Activation = str | tuple[str, float]
+    from fastnn.activations import Activation, ActivationLike
+    from fastnn.losses import LossLike
 
 __all__ = [
     "activate",
@@ -34,7 +35,27 @@ __all__ = [
 # --- activations --------------------------------------------------------------------------
 
 
-def activate(Z: ArrayLike, activation: Activation, out: NDArray | None = None) -> NDArray:
+@overload
+def activate(
+    Z: ArrayLike,
+    activation: ActivationLike,
+    out: NDArray[Any] | None = None,
+    derivative: Literal[False] = False,
+) -> NDArray[Any]: ...
+@overload
+def activate(
+    Z: ArrayLike,
+    activation: ActivationLike,
+    out: NDArray[Any] | None = None,
+    *,
+    derivative: Literal[True],
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def activate(
+    Z: ArrayLike,
+    activation: ActivationLike,
+    out: NDArray[Any] | None = None,
+    derivative: bool = False,
+) -> Any:
     """Apply an activation, ``A = g(Z)``.
 
     Parameters
@@ -46,11 +67,15 @@ def activate(Z: ArrayLike, activation: Activation, out: NDArray | None = None) -
         ``("leaky_relu", 0.2)`` sets the slope, which is 0.01 by default.
     out : ndarray, optional
         Where to write A; of the shape of Z.  It may be Z itself.
+    derivative : bool
+        Also return ``D = g'(Z)``, element by element; not for softmax.
 
     Returns
     -------
     A : ndarray
         Of the shape of Z; `out` if given.
+    D : ndarray
+        Only with ``derivative=True``: g'(Z), of the shape of Z.
 
     Raises
     ------
@@ -65,25 +90,29 @@ def activate(Z: ArrayLike, activation: Activation, out: NDArray | None = None) -
     >>> fastnn.activate([[-1.0, 0.0, 2.0]], ("leaky_relu", 0.5))
     array([[-0.5,  0. ,  2. ]])
     """
-    row, slope = activations.resolve(activation)
     (Z,) = checks.floats(Z=Z)
+    row, alpha = activations.resolve(activation, dtype=Z.dtype)
+    if derivative:
+        checks.derivative_of_elements(row)
     if out is None:
         A = np.empty(Z.shape, Z.dtype)
     else:
         A = checks.output(out, Z.shape, Z.dtype, *(() if out is Z else (Z,)))
+    columns = _as_matrix(Z, row)
+    D = np.empty(columns.shape, Z.dtype) if derivative else None
     if Z.ndim == 2:
-        _kernels(Z).activate(Z, row.code, slope, A)
+        _kernels(Z).activate(Z, row.code, alpha, A, D)
     else:
-        columns = _as_matrix(Z, row)
         result = np.empty(columns.shape, Z.dtype)
-        _kernels(Z).activate(columns, row.code, slope, result)
+        _kernels(Z).activate(columns, row.code, alpha, result, D)
         A[...] = result.reshape(Z.shape)
-    return _deliver(A, out)
+    A = _deliver(A, out)
+    return A if D is None else (A, D.reshape(Z.shape)[()])
 
 
 def activation_derivative(
-    A: ArrayLike, activation: Activation, out: NDArray | None = None
-) -> NDArray:
+    A: ArrayLike, activation: ActivationLike, out: NDArray[Any] | None = None
+) -> NDArray[Any]:
     """Return the derivative ``g'(Z)``, from the **output** ``A = g(Z)``, element by element.
 
     Parameters
@@ -112,27 +141,25 @@ def activation_derivative(
     >>> fastnn.activation_derivative(A, "sigmoid").round(3)
     array([[0.25 , 0.197]])
     """
-    row, slope = activations.resolve(activation)
-    if row.name == "softmax":
-        raise ValueError(
-            "the derivative of 'softmax' is a matrix for each example: use activation_backward"
-        )
     (A,) = checks.floats(A=A)
+    row, alpha = activations.resolve(activation, dtype=A.dtype)
+    checks.derivative_of_elements(row)
+    checks.derivative_from_output(row)
     if out is None:
         derivative = np.empty(A.shape, A.dtype)
     else:
         derivative = checks.output(out, A.shape, A.dtype, A)
     if A.ndim == 2:
-        _kernels(A).activation_derivative(A, row.code, slope, derivative)
+        _kernels(A).activation_derivative(A, row.code, alpha, derivative)
     else:
         columns = _as_matrix(A, row)
         result = np.empty(columns.shape, A.dtype)
-        _kernels(A).activation_derivative(columns, row.code, slope, result)
+        _kernels(A).activation_derivative(columns, row.code, alpha, result)
         derivative[...] = result.reshape(A.shape)
     return _deliver(derivative, out)
 
 
-def activation_backward(dA: ArrayLike, A: ArrayLike, activation: Activation) -> NDArray:
+def activation_backward(dA: ArrayLike, A: ArrayLike, activation: ActivationLike) -> NDArray[Any]:
     """Go back through an activation, ``dZ = dA * g'(Z)``, from its **output** A.
 
     For softmax, ``dZ = A * (dA - sum(dA * A))`` with the sum over each column.
@@ -160,13 +187,17 @@ def activation_backward(dA: ArrayLike, A: ArrayLike, activation: Activation) -> 
     >>> fastnn.activation_backward([[3.0, 3.0]], [[0.0, 0.5]], "tanh")
     array([[3.  , 2.25]])
     """
-    row, slope = activations.resolve(activation)
     dA, A = checks.floats(dA=dA, A=A)
+    row, alpha = activations.resolve(activation, dtype=A.dtype)
+    checks.derivative_from_output(row)
     checks.same_shape(dA=dA, A=A)
     columns = _as_matrix(A, row)
     dZ = np.empty(columns.shape, A.dtype)
     db = np.empty((len(columns), 1), A.dtype)
-    _kernels(A).activation_backward(_as_matrix(dA, row), columns, row.code, slope, dZ, db)
+    total = max(columns.shape[1], 1)
+    _kernels(A).activation_backward(
+        _as_matrix(dA, row), columns, None, row.code, alpha, total, dZ, db
+    )
     return dZ.reshape(A.shape)
 
 
@@ -177,9 +208,9 @@ def dense_forward(
     W: ArrayLike,
     b: ArrayLike,
     A_prev: ArrayLike,
-    activation: Activation = "relu",
-    out: NDArray | None = None,
-) -> NDArray:
+    activation: ActivationLike = "relu",
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
     """Run one dense layer, ``A = g(W A_prev + b)``.
 
     Parameters
@@ -210,21 +241,21 @@ def dense_forward(
     >>> fastnn.dense_forward([[1.0, 2.0]], [[0.5]], [[1.0, -1.0], [1.0, 0.0]])
     array([[3.5, 0. ]])
     """
-    row, slope = activations.resolve(activation)
     W, b, A_prev = checks.floats(W=W, b=b, A_prev=A_prev)
+    row, alpha = activations.resolve(activation, dtype=W.dtype)
     checks.dense_forward_shapes(W, b, A_prev)
     shape = (W.shape[0], A_prev.shape[1])
     if out is None:
         A = np.empty(shape, W.dtype)
     else:
         A = checks.output(out, shape, W.dtype, W, b, A_prev)
-    _kernels(W).dense_forward(_contiguous(W), _contiguous(b), A_prev, row.code, slope, A)
+    _kernels(W).dense_forward(_contiguous(W), _contiguous(b), A_prev, row.code, alpha, A)
     return _deliver(A, out)
 
 
 def dense_backward(
     dZ: ArrayLike, W: ArrayLike, A_prev: ArrayLike
-) -> tuple[NDArray, NDArray, NDArray]:
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return the gradients of one dense layer.
 
     ``dW = dZ A_prev^T / m``, ``db = sum(dZ) / m`` and ``dA_prev = W^T dZ``.
@@ -263,14 +294,15 @@ def dense_backward(
     dW = np.empty(W.shape, W.dtype)
     db = np.empty((W.shape[0], 1), W.dtype)
     dA_prev = np.empty(A_prev.shape, W.dtype)
-    _kernels(W).dense_backward(dZ, _contiguous(W), A_prev, dW, db, dA_prev)
+    total = max(dZ.shape[1], 1)
+    _kernels(W).dense_backward(dZ, _contiguous(W), A_prev, total, dW, db, dA_prev)
     return dW, db, dA_prev
 
 
 # --- the cost -----------------------------------------------------------------------------
 
 
-def cost(A: ArrayLike, Y: ArrayLike, loss: str = "binary_cross_entropy") -> float:
+def cost(A: ArrayLike, Y: ArrayLike, loss: LossLike = "binary_cross_entropy") -> float:
     """Return the cost J: the loss summed over the outputs, and its mean over the examples.
 
     Parameters
@@ -280,8 +312,9 @@ def cost(A: ArrayLike, Y: ArrayLike, loss: str = "binary_cross_entropy") -> floa
     Y : array_like
         (n_L, m), the targets; probabilities for the cross-entropies, and for
         "cross_entropy" each column sums to 1.
-    loss : str
-        "binary_cross_entropy", "cross_entropy" or "mse", which is half the squared error.
+    loss : str or tuple
+        "binary_cross_entropy", "cross_entropy", "mse", which is half the squared error,
+        "huber" or ``("huber", delta)``.
 
     Returns
     -------
@@ -300,37 +333,39 @@ def cost(A: ArrayLike, Y: ArrayLike, loss: str = "binary_cross_entropy") -> floa
     >>> round(fastnn.cost([[0.5, 0.5]], [[0, 1]]), 4)
     0.6931
     """
-    row = losses.resolve(loss)
     A, Y = checks.floats(A=A, Y=Y)
-    checks.cost_arrays(A, Y, row)
-    g = activations.ACTIVATIONS[row.paired]
-    return _kernels(A).output_cost(A, Y, row.code, g.code, 0.0, None)
+    row, alpha = losses.resolve(loss, dtype=A.dtype)
+    A = checks.cost_arrays(A, Y, row)
+    linear = activations.ACTIVATIONS["linear"].code  # of no matter: the cost alone is asked for
+    spec = losses.specification(row, alpha, "linear")
+    J: float = _kernels(A).output_cost(A, None, Y, None, spec, linear, 0.0, None)
+    return J
 
 
 # --- shared -------------------------------------------------------------------------------
 
 
-def _kernels(array):
+def _kernels(array: NDArray[Any]) -> Any:
     return backends.current.kernels(array.dtype)
 
 
-def _contiguous(array):
+def _contiguous(array: NDArray[Any]) -> NDArray[Any]:
     """What the kernels want of parameters; a copy only where it is not so already."""
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
-def _as_matrix(array, row):
+def _as_matrix(array: NDArray[Any], row: Activation) -> NDArray[Any]:
     """`array` with two axes; for softmax the first one stays, else the last one does."""
     if array.ndim == 2:
         return array
-    if row.name == "softmax":
+    if row.answer == "class":
         n = array.shape[0] if array.ndim else 1
         return array.reshape(n, math.prod(array.shape[1:]))
     m = array.shape[-1] if array.ndim else 1
     return array.reshape(math.prod(array.shape[:-1]), m)
 
 
-def _deliver(result, out):
+def _deliver(result: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     """Return `out` with the result in it; without `out`, a scalar where NumPy gives one."""
     if out is None:
         return result[()] if result.ndim == 0 else result

@@ -5,15 +5,29 @@ are drawn in float64 and then rounded, layer by layer, so the same generator giv
 same parameters in every backend and, up to rounding, in every dtype.
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from fastnn import checks
 
-__all__ = ["INITIALIZERS", "Initializer", "fill", "scales"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.activations import Activation
+
+__all__ = ["INITIALIZERS", "Initializer", "InitializerName", "fill", "scales"]
+
+InitializerName = Literal["auto", "small_normal", "he", "xavier", "zeros"]
+"""The names of the table, and "auto", for type checkers and editors."""
+
+FURTHEST = 40.0
+"""No draw of N(0, 1) is so far out in float64: its probability is below 1e-340."""
 
 
 class Initializer(NamedTuple):
@@ -50,7 +64,12 @@ INITIALIZERS = {
 }  # fmt: skip
 
 
-def scales(init, layer_sizes, activations):
+def scales(
+    init: Any,
+    layer_sizes: Sequence[int],
+    activations: Sequence[Activation],
+    dtype: np.dtype[Any] = checks.FLOAT64,
+) -> list[float]:
     """Return the factor of N(0, 1) for the weights of each layer.
 
     Parameters
@@ -62,11 +81,13 @@ def scales(init, layer_sizes, activations):
         (n[0], ..., n[L]).
     activations : sequence of Activation
         L rows of the table of activations.
+    dtype : numpy.dtype
+        In which the weights must be finite, and must not vanish where s > 0.
 
     Raises
     ------
     TypeError, ValueError
-        `init` is neither a name of the table nor a finite number >= 0.
+        `init` is neither a name of the table nor such a number.
 
     Examples
     --------
@@ -75,16 +96,30 @@ def scales(init, layer_sizes, activations):
     [0.5]
     """
     if not isinstance(init, str):
-        return [checks.number("init", init, positive=False)] * len(activations)
+        return [_scale(init, dtype)] * len(activations)
     if init != "auto" and init not in INITIALIZERS:
-        known = ", ".join(map(repr, ("auto", *INITIALIZERS)))
-        raise ValueError(f"init must be a number or one of {known}, got {init!r}")
-    names = [row.init if init == "auto" else init for row in activations]
+        names = ("auto", *INITIALIZERS)
+        raise checks.unknown("init", init, names, also="a number, a dictionary of arrays or ")
+    names_of_layers = [row.init if init == "auto" else init for row in activations]
     n_in = layer_sizes[:-1]
-    return [INITIALIZERS[name].scale(n) for name, n in zip(names, n_in, strict=True)]
+    return [INITIALIZERS[name].scale(n) for name, n in zip(names_of_layers, n_in, strict=True)]
 
 
-def fill(weights, scales, generator):
+def _scale(init: Any, dtype: np.dtype[Any]) -> float:
+    """A number s as the factor of N(0, 1), if no weight overflows or all become 0."""
+    scale = checks.number("init", init, positive=False)
+    largest = float(np.finfo(dtype).max) / FURTHEST
+    if scale > largest:
+        raise ValueError(
+            f"init must be a number of which weights s N(0, 1) are finite in {dtype}, at most "
+            f"{largest:.3g}, got {scale!r}"
+        )
+    return checks.representable("init", scale, dtype, positive=scale > 0)
+
+
+def fill(
+    weights: Iterable[NDArray[Any]], scales: Iterable[float], generator: np.random.Generator
+) -> None:
     """Draw the weights of every layer, in place; a scale of 0 draws nothing.
 
     Parameters

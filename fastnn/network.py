@@ -8,26 +8,39 @@ network, which is made again when the backend changes.
 
 from __future__ import annotations
 
-import warnings
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from fastnn import activations, backends, checks, initializers, losses, optimizers, training
+from fastnn import (
+    activations,
+    backends,
+    checks,
+    derivatives,
+    initializers,
+    losses,
+    metrics,
+    training,
+)
+from fastnn._specifications import LayerSpec
+from fastnn.parameters import ParameterDict, flat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Never
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-    Activation = str | tuple[str, float]
+    from fastnn._kernels import Network as Engine
+    from fastnn.activations import Activation, ActivationLike
+    from fastnn.initializers import InitializerName
+    from fastnn.losses import Loss, LossLike
 
 __all__ = ["MLP"]
 
-DIFFERENCE_STEP = 1e-5
-"""Step of the central differences of `MLP.check_gradients`: near the cube root of eps in
-float64, where the errors of rounding and of truncation balance."""
+STATE = ("layer_sizes", "activations", "loss", "dropout", "dtype", "generator", "vector")
+"""What a pickled network holds."""
 
 
 class MLP:
@@ -47,14 +60,23 @@ class MLP:
         "sigmoid", "tanh", "relu", "leaky_relu", or ``("leaky_relu", slope)``.
     output : str or tuple
         Activation of the output layer; "softmax" is possible too.
-    loss : str, optional
+    loss : str or tuple, optional
         "binary_cross_entropy" (the default with a sigmoid output), "cross_entropy" (the
-        default with softmax) or "mse", half the squared error (the default otherwise).
-    init : str or float
-        Initial weights: "auto" takes "he" for relu and leaky_relu and "xavier" for the
-        rest; "small_normal", "zeros", or a number s for s N(0, 1).  Biases are zero.
+        default with softmax), "mse", half the squared error (the default otherwise),
+        "huber" or ``("huber", delta)``.
+    init : str, float or dict
+        Initial weights: "auto" takes what suits each layer's activation, "he" for relu and
+        its kin and "xavier" for the rest; "small_normal", "zeros", or a number s for
+        s N(0, 1).  Biases are zero.  A dictionary sets all parameters, as
+        `set_parameters` does.
+    dropout : float or sequence of float
+        The share of each hidden layer's outputs that every step of training leaves out,
+        in [0, 1), or a list with one for each; the rest is scaled by 1 / (1 - dropout)
+        (inverted dropout: Srivastava et al., 2014).  Off in `forward`, `cost`,
+        `gradients`, `predict` and `score`.
     seed : int, numpy.random.Generator or None
-        For the initial weights and, after them, for the order of examples in `fit`.
+        For the initial weights and, after them, for the order of examples and the dropout
+        in `fit`.
         The same integer gives the same parameters in every backend.  None differs from
         run to run.
     dtype : dtype
@@ -65,12 +87,14 @@ class MLP:
     layer_sizes : tuple of int
     activations : tuple
         One for each layer, hidden and output: a name, or ("leaky_relu", slope).
-    loss : str
+    loss : str or tuple
+    dropout : tuple of float
     dtype : numpy.dtype
     parameters : dict
     parameter_vector : ndarray
     generator : numpy.random.Generator
     engine : object
+    kernels : module
 
     Raises
     ------
@@ -95,26 +119,44 @@ class MLP:
     def __init__(
         self,
         layer_sizes: Sequence[int],
-        hidden: Activation | Sequence[Activation] = "tanh",
-        output: Activation = "sigmoid",
-        loss: str | None = None,
-        init: str | float = "auto",
+        hidden: ActivationLike | Sequence[ActivationLike] = "tanh",
+        output: ActivationLike = "sigmoid",
+        loss: LossLike | None = None,
+        init: InitializerName | float | Mapping[str, ArrayLike] = "auto",
         seed: Any = 0,
         dtype: DTypeLike = "float32",
+        dropout: float | Sequence[float] = 0.0,
+        **unknown: Never,
     ) -> None:
-        self._layer_sizes = checks.layer_sizes(layer_sizes)
-        layers = _resolve_activations(hidden, output, len(self._layer_sizes) - 2)
-        self._rows = tuple(row for row, slope in layers)
-        self._slopes = tuple(slope for row, slope in layers)
-        self._loss = losses.resolve(loss, self._rows[-1].name)
-        self._dtype = checks.float_dtype(dtype)
-        scales = initializers.scales(init, self._layer_sizes, self._rows)
+        if unknown:
+            raise checks.unexpected_keyword(MLP.__init__, unknown)
+        self._settle(layer_sizes, hidden, output, loss, dropout, dtype)
         count = checks.parameter_count(self._layer_sizes, self._dtype)
         self._generator = checks.generator(seed)
+        given: Any = init if hasattr(init, "keys") else None
+        rows = [row for row, alpha in self._layers]
+        scales = initializers.scales(
+            init if given is None else "zeros", self._layer_sizes, rows, self._dtype
+        )
         self._vector = np.zeros(count, self._dtype)
         weights = [view for name, view in self.parameters.items() if name[0] == "W"]
         initializers.fill(weights, scales, self._generator)
         self._bind()
+        if given is not None:
+            self.set_parameters(given)
+
+    def _settle(
+        self, layer_sizes: Any, hidden: Any, output: Any, loss: Any, dropout: Any, dtype: Any
+    ) -> None:
+        """What the network is made of, checked; its parameters follow."""
+        self._layer_sizes = checks.layer_sizes(layer_sizes)
+        n_hidden = len(self._layer_sizes) - 2
+        self._dtype = checks.float_dtype(dtype)
+        self._layers = activations.resolve_layers(hidden, output, n_hidden, self._dtype)
+        output_row = self._layers[-1][0]
+        checks.outputs(output_row, self._layer_sizes[-1])
+        self._loss = losses.resolve(loss, output_row.name, self._dtype)
+        self._dropout = checks.dropout(dropout, n_hidden)
 
     # --- what it is made of ---------------------------------------------------------------
 
@@ -124,34 +166,47 @@ class MLP:
         return self._layer_sizes
 
     @property
-    def activations(self) -> tuple[Activation, ...]:
-        """The activation of each layer: a name, or ("leaky_relu", slope)."""
-        return tuple(
-            (row.name, slope) if row.name == "leaky_relu" else row.name
-            for row, slope in zip(self._rows, self._slopes, strict=True)
-        )
+    def activations(self) -> tuple[ActivationLike, ...]:
+        """The activation of each layer: a name, or a pair such as ("leaky_relu", slope)."""
+        return tuple(checks.name_and_parameter(row, alpha) for row, alpha in self._layers)
 
     @property
-    def loss(self) -> str:
-        """Name of the loss."""
-        return self._loss.name
+    def output_row(self) -> Activation:
+        """The output activation's row of the table."""
+        return self._layers[-1][0]
 
     @property
-    def dtype(self) -> np.dtype:
+    def loss(self) -> LossLike:
+        """The loss: a name, or a pair such as ("huber", delta)."""
+        loss: LossLike = checks.name_and_parameter(*self._loss)
+        return loss
+
+    @property
+    def loss_row(self) -> Loss:
+        """The loss's row of the table."""
+        return self._loss[0]
+
+    @property
+    def dropout(self) -> tuple[float, ...]:
+        """The share of each hidden layer's outputs that a step of training leaves out."""
+        return self._dropout
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
         return self._dtype
 
     @property
-    def parameters(self) -> dict[str, NDArray]:
-        """{"W1": (n[1], n[0]), "b1": (n[1], 1), "W2": ...}: writable views.
+    def parameters(self) -> ParameterDict:
+        """{"W1": (n[1], n[0]), "b1": (n[1], 1), "W2": ...}: a dictionary of writable views.
 
-        Write into the arrays, ``net.parameters["W1"][...] = W``: the dictionary itself
-        is a new one each time.
+        ``net.parameters["W1"] = W`` copies W into the network after a check (its shape;
+        finite numbers); what is written into the arrays themselves is not checked.
         """
-        return _views(self._vector, self._layer_sizes)
+        return ParameterDict(self._vector, self._layer_sizes)
 
     @property
-    def parameter_vector(self) -> NDArray:
+    def parameter_vector(self) -> NDArray[Any]:
         """All parameters as one flat vector: W[1] row by row, b[1], W[2], ...; a writable view."""
         return self._vector[:]
 
@@ -161,11 +216,18 @@ class MLP:
         return self._generator
 
     @property
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         """The kernels' object for this network (``Network`` in the contract); unchecked."""
         if self._backend is not backends.current:
             self._bind()
         return self._engine
+
+    @property
+    def kernels(self) -> Any:
+        """The module of kernels for this network's dtype, of the backend in use; unchecked."""
+        if self._backend is not backends.current:
+            self._bind()
+        return self._kernels
 
     def set_parameters(self, parameters: Mapping[str, ArrayLike]) -> None:
         """Set all parameters.
@@ -188,14 +250,19 @@ class MLP:
         >>> net.parameter_vector
         array([ 2., -1.], dtype=float32)
         """
-        views = self.parameters
-        arrays = checks.parameters(parameters, views)
-        vector = np.concatenate([array.ravel() for array in arrays.values()])
-        self._vector[:] = vector
+        self._vector[:] = flat(parameters, self.parameters, self.kernels.all_finite)
 
     # --- forward and back -----------------------------------------------------------------
 
-    def forward(self, X: ArrayLike, out: NDArray | None = None, cache: bool = False) -> Any:
+    @overload
+    def forward(
+        self, X: ArrayLike, out: NDArray[Any] | None = None, cache: Literal[False] = False
+    ) -> NDArray[Any]: ...
+    @overload
+    def forward(
+        self, X: ArrayLike, out: NDArray[Any] | None = None, *, cache: Literal[True]
+    ) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]: ...
+    def forward(self, X: ArrayLike, out: NDArray[Any] | None = None, cache: bool = False) -> Any:
         """Run the network, ``A[l] = g[l](W[l] A[l-1] + b[l])`` for every layer.
 
         Parameters
@@ -226,10 +293,10 @@ class MLP:
         >>> A, list(cache)
         (array([[0.5]], dtype=float32), ['Z1', 'A1', 'Z2', 'A2'])
         """
-        if out is None and cache is False:  # one example should cost no more than this
+        if cache is False:  # one example should cost no more than this
             if self._backend is not backends.current:
                 self._bind()
-            A = self._engine.try_forward(X, backends.num_threads)
+            A = self._engine.try_forward(X, out, backends.num_threads)
             if A is not None:
                 return A
         engine = self.engine
@@ -275,9 +342,9 @@ class MLP:
         5.0
         """
         X, Y = self._examples_and_targets(X, Y)
-        return self.engine.cost_and_gradients(X, Y, None, backends.get_num_threads())
+        return self.engine.cost_and_gradients(X, Y, None, None, backends.get_num_threads())
 
-    def gradients(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, dict[str, NDArray]]:
+    def gradients(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, ParameterDict]:
         """Return the cost J and its derivatives with respect to the parameters.
 
         Parameters
@@ -290,7 +357,7 @@ class MLP:
         J : float
         gradients : dict
             {"dW1": (n[1], n[0]), "db1": (n[1], 1), "dW2": ...}: views of one flat vector
-            in the order of `parameter_vector`, the ``.base`` of each.
+            in the order of `parameter_vector`, which is ``gradients.vector``.
 
         Raises
         ------
@@ -306,190 +373,53 @@ class MLP:
         """
         X, Y = self._examples_and_targets(X, Y)
         vector = np.empty_like(self._vector)
-        J = self.engine.cost_and_gradients(X, Y, vector, backends.get_num_threads())
-        return J, _views(vector, self._layer_sizes, "d")
+        J = self.engine.cost_and_gradients(X, Y, None, vector, backends.get_num_threads())
+        return J, ParameterDict(vector, self._layer_sizes, "d")
 
-    def step(self, X: ArrayLike, Y: ArrayLike, learning_rate: float = 0.1) -> float:
-        """Take one step of gradient descent on the batch, ``W <- W - learning_rate dW``.
-
-        Parameters
-        ----------
-        X, Y : array_like
-            As for `cost`.
-        learning_rate : float
-            Finite and > 0.
-
-        Returns
-        -------
-        J : float
-            The cost on the batch before the step.
-
-        Raises
-        ------
-        TypeError, ValueError
-            An argument is not as described; nothing has changed then.
-
-        Notes
-        -----
-        A step keeps no copy of the parameters: where `fit` would put them back, a
-        learning rate that is far too large leaves non-finite ones here.
-
-        Examples
-        --------
-        >>> net = fastnn.MLP([1, 1], output="linear", init="zeros")
-        >>> [net.step([[1.0]], [[2.0]], learning_rate=0.25) for _ in range(3)]
-        [2.0, 0.5, 0.125]
-        """
-        rates = optimizers.hyper_parameters("gradient_descent", learning_rate=learning_rate)
-        X, Y = self._examples_and_targets(X, Y)
-        X, Y = checks.apart(X, self._vector), checks.apart(Y, self._vector)
-        costs = np.empty(1)
-        self.engine.train(
-            X, Y, None, X.shape[1], rates["learning_rate"], costs, backends.get_num_threads()
-        )
-        return float(costs[0])
-
-    # --- training -------------------------------------------------------------------------
-
-    def fit(
-        self,
-        X: ArrayLike,
-        Y: ArrayLike,
-        epochs: int = 1000,
-        learning_rate: float = 0.1,
-        batch_size: int | None = None,
-        shuffle: bool = True,
-        seed: Any = None,
-        progress: bool | Callable[[int, float], object] | None = None,
-        threads: int | None = None,
-    ) -> training.History:
-        """Train by gradient descent.
-
-        Parameters
-        ----------
-        X, Y : array_like
-            As for `cost`.
-        epochs : int
-            How often to go through all examples, >= 1.
-        learning_rate : float
-            Finite and > 0.
-        batch_size : int, optional
-            Examples for each step; None takes all of them.  The last batch of an epoch
-            is smaller if need be, and a size above m is clipped with a UserWarning.
-        shuffle : bool
-            Take the examples in a new random order in each epoch.  Full batches are
-            not shuffled.
-        seed : int, numpy.random.Generator or None
-            For the order of examples.  None continues the network's own `generator`.
-        progress : bool or callable, optional
-            True keeps one line on the standard error stream up to date.  A function is
-            called as ``progress(epoch, cost)`` with the number of epochs done and the
-            cost of the last of them: some seven times a second or after each epoch,
-            whichever is less often, and after the last one.  An exception from it ends
-            the training, with the parameters as they are by then.
-        threads : int, optional
-            The most threads to use; None takes `get_num_threads()`.  The results have
-            the same bits for any number.
-
-        Returns
-        -------
-        History
-            Its `cost` has one value per epoch: the mean of the batch costs as computed
-            in it (with full batches: the cost before that epoch's update).
-
-        Raises
-        ------
-        TypeError, ValueError
-            An argument is not as described; nothing has changed then.
-        ValueError
-            The cost or the parameters became non-finite, because the learning rate is
-            too large: parameters and generator are as they were before.
-        KeyboardInterrupt
-            Ctrl-C, which is noticed within half a second: the parameters are those of
-            the last whole epoch.
-
-        Examples
-        --------
-        >>> net = fastnn.MLP([1, 1], output="linear")
-        >>> history = net.fit([[0.0, 1.0, 2.0]], [[1.0, 3.0, 5.0]], epochs=500)
-        >>> net.predict([[10.0]]).round(2)
-        array([[21.]], dtype=float32)
-        """
-        return training.fit(
-            self, X, Y, epochs, learning_rate, batch_size, shuffle, seed, progress, threads
-        )
-
-    def predict(self, X: ArrayLike) -> NDArray:
-        """Return the network's answer for each example.
+    def backward(self, X: ArrayLike, dA: ArrayLike) -> tuple[ParameterDict, NDArray[Any]]:
+        """Go back from the derivatives of a cost of your own with respect to the outputs.
 
         Parameters
         ----------
         X : array_like
             (n[0], m), one column per example.
+        dA : array_like
+            (n[L], m): dJ/dA[L], its own 1/m included.
 
         Returns
         -------
-        P : ndarray
-            With a sigmoid output integers (n[L], m), 1 where a > 0.5 and 0 elsewhere
-            (a tie, a = 0.5, is 0); with softmax integers (m,), the class of the largest
-            output (the first of them in a tie); else the outputs, (n[L], m).
+        gradients : dict
+            As `gradients` returns them: the derivatives of J, summed over the examples.
+        dX : ndarray
+            (n[0], m): dJ/dX.
 
         Raises
         ------
         TypeError, ValueError
-            X is not as described.
+            X or dA is not as described.
 
         Examples
         --------
-        >>> net = fastnn.MLP([2, 3], output="softmax", init="zeros")
-        >>> net.parameters["b1"][...] = [[0.0], [1.0], [0.5]]
-        >>> net.predict([[0.0, 0.0], [1.0, 2.0]])
-        array([1, 1])
+        >>> net = fastnn.MLP([1, 1], output="linear", init={"W1": [[3.0]], "b1": [[0.0]]})
+        >>> gradients, dX = net.backward([[1.0, 2.0]], [[1.0, 1.0]])
+        >>> gradients["dW1"], dX
+        (array([[3.]], dtype=float32), array([[3., 3.]], dtype=float32))
         """
-        return self._decide(self.forward(X))
+        engine = self.engine
+        all_finite = self._kernels.all_finite
+        X = checks.examples(X, self._layer_sizes[0], self._dtype, all_finite)
+        shape = self._layer_sizes[-1], X.shape[1]
+        dA = checks.finite_matrix("dA", dA, shape, self._dtype, all_finite)
+        vector, dX = np.empty_like(self._vector), np.empty(X.shape, self._dtype)
+        engine.backward(X, dA, vector, dX, backends.get_num_threads())
+        return ParameterDict(vector, self._layer_sizes, "d"), dX
 
-    def score(self, X: ArrayLike, Y: ArrayLike) -> float:
-        """Return the accuracy of a classifier, or R^2 of a regression.
+    # --- training, and what the trained network answers -----------------------------------
 
-        Parameters
-        ----------
-        X : array_like
-            (n[0], m), one column per example.
-        Y : array_like
-            (n[L], m), the targets as for `cost`; with softmax also the class of each
-            example, integers (m,).
-
-        Returns
-        -------
-        score : float
-            With a sigmoid output the share of the examples for which **every** output
-            is on the target's side of 0.5, and with softmax the share whose largest
-            output is the largest target.  Otherwise the mean over the outputs of
-            ``R^2 = 1 - sum((y - a)^2) / sum((y - mean(y))^2)``, where an output with a
-            constant target counts 1 if it is met exactly and 0 if not; nan with a
-            warning if there is one example only.
-
-        Raises
-        ------
-        TypeError, ValueError
-            X or Y is not as described.
-
-        Examples
-        --------
-        >>> net = fastnn.MLP([1, 1], output="linear", init="zeros")
-        >>> net.score([[1.0, 2.0]], [[-1.0, 1.0]])
-        0.0
-        """
-        output = self._rows[-1].name
-        if output == "softmax" and np.ndim(Y) == 1:
-            P = self.predict(X)
-            return float(np.mean(P == checks.class_labels(Y, self._layer_sizes[-1], len(P))))
-        X, Y = self._examples_and_targets(X, Y)
-        A = self.forward(X)
-        if output in ("sigmoid", "softmax"):
-            right = self._decide(A) == self._decide(Y)
-            return float(np.mean(right if right.ndim == 1 else right.all(axis=0)))
-        return _r_squared(A, Y)
+    step = training.step
+    fit = training.fit
+    predict = metrics.predict
+    score = metrics.score
 
     def check_gradients(self, X: ArrayLike, Y: ArrayLike) -> float:
         """Compare the gradients with central differences of the cost, in float64.
@@ -524,130 +454,80 @@ class MLP:
         >>> net.check_gradients([[0.5, -1.0], [2.0, 0.1]], [[1, 0]]) < 1e-7
         True
         """
-        copy = self._as_float64()
-        X, Y = copy._examples_and_targets(X, Y)
-        w, engine = copy._vector, copy.engine
-        gradient = np.empty_like(w)
-        engine.cost_and_gradients(X, Y, gradient)
-        differences = np.empty_like(w)
-        for i, value in enumerate(w.copy()):
-            w[i] = value + DIFFERENCE_STEP
-            above = engine.cost_and_gradients(X, Y, None)
-            w[i] = value - DIFFERENCE_STEP
-            below = engine.cost_and_gradients(X, Y, None)
-            w[i] = value
-            differences[i] = (above - below) / (2 * DIFFERENCE_STEP)
-        scale = np.linalg.norm(gradient) + np.linalg.norm(differences)
-        return float(np.linalg.norm(gradient - differences) / scale) if scale else 0.0
+        return derivatives.check_gradients(self._as_float64(), X, Y)
 
     # --- within ---------------------------------------------------------------------------
 
-    def _bind(self):
+    def _bind(self) -> None:
         """Make the engine of the backend in use."""
         backend = backends.current
         self._kernels = backend.kernels(self._dtype)
-        codes = tuple(row.code for row in self._rows)
-        self._engine = self._kernels.Network(
-            self._layer_sizes, codes, self._slopes, self._loss.code, self._vector
+        layers = tuple(
+            LayerSpec(n_in, n_out, row.code, alpha, 1 - dropout)
+            for (n_in, n_out), (row, alpha), dropout in zip(
+                pairwise(self._layer_sizes), self._layers, (*self._dropout, 0.0), strict=True
+            )
         )
+        loss = losses.specification(*self._loss, self._layers[-1][0].name)
+        self._engine: Engine = self._kernels.Network(layers, loss, self._vector)
         self._backend = backend
 
-    def _examples_and_targets(self, X, Y):
+    def _examples_and_targets(self, X: Any, Y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         if self._backend is not backends.current:
             self._bind()
         return checks.examples_and_targets(
-            X, Y, self._layer_sizes, self._loss, self._dtype, self._kernels.all_finite
+            X, Y, self._layer_sizes, self._loss[0], self._dtype, self._kernels.all_finite
         )
 
-    def _forward_layers(self, X, A_last):
+    def _forward_layers(self, X: NDArray[Any], A_last: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Run layer by layer, the last one into A_last; return every Z and A."""
-        cache: dict[str, NDArray] = {}
+        cache: dict[str, NDArray[Any]] = {}
         linear = activations.ACTIVATIONS["linear"].code
         parameters = self.parameters
         A = X
-        for l, (row, slope) in enumerate(zip(self._rows, self._slopes, strict=True), start=1):
+        for l, (row, alpha) in enumerate(self._layers, start=1):
             W, b = parameters[f"W{l}"], parameters[f"b{l}"]
             Z = np.empty((len(W), X.shape[1]), self._dtype)
             self._kernels.dense_forward(W, b, A, linear, 0.0, Z)
-            A = A_last if l == len(self._rows) else np.empty_like(Z)
-            self._kernels.activate(Z, row.code, slope, A)
+            A = A_last if l == len(self._layers) else np.empty_like(Z)
+            self._kernels.activate(Z, row.code, alpha, A, None)
             cache[f"Z{l}"], cache[f"A{l}"] = Z, A
         return cache
 
-    def _decide(self, A):
-        """0/1 or class indices from the outputs, or from targets, of a classifier."""
-        output = self._rows[-1].name
-        if output == "sigmoid":
-            return (A > 0.5).astype(np.intp)
-        return A.argmax(axis=0) if output == "softmax" else A
-
-    def _as_float64(self):
+    def _as_float64(self) -> MLP:
         copy = MLP.__new__(MLP)
-        copy.__setstate__(
-            {**self.__getstate__(), "_dtype": checks.FLOAT64, "_vector": self._vector.astype("f8")}
-        )
+        state = self.__getstate__()
+        copy.__setstate__(state | {"dtype": checks.FLOAT64, "vector": self._vector.astype("f8")})
         return copy
 
-    def __getstate__(self):
-        state = self.__dict__.copy()
-        for name in ("_backend", "_engine", "_kernels"):
-            del state[name]
-        return state
+    def __getstate__(self) -> dict[str, Any]:
+        values = (
+            self._layer_sizes, self.activations, self.loss, self._dropout, self._dtype,
+            self._generator, self._vector,
+        )  # fmt: skip
+        return dict(zip(STATE, values, strict=True))
 
-    def __setstate__(self, state):
-        self.__dict__.update(state)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        checks.pickled_state(state, STATE)
+        *hidden, output = state["activations"]
+        self._settle(
+            state["layer_sizes"], hidden, output, state["loss"], state["dropout"], state["dtype"]
+        )
+        self._generator = state["generator"]
         # A memory map or a shared buffer may come back read-only, or in another byte order.
-        self._vector = np.require(self._vector, self._dtype, ("C", "A", "W", "E"))
+        self._vector = np.require(state["vector"], self._dtype, ("C", "A", "W", "E"))
+        count = checks.parameter_count(self._layer_sizes, self._dtype)
+        if self._vector.shape != (count,):
+            raise ValueError(
+                f"the state of an MLP {list(self._layer_sizes)} must have {count} parameters, "
+                f"got shape {self._vector.shape}"
+            )
         self._bind()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         sizes = "-".join(map(str, self._layer_sizes))
-        names = "-".join(row.name for row in self._rows)
+        names = "-".join(row.name for row, alpha in self._layers)
         return (
-            f"<MLP {sizes}, {names}, {self.loss}, {self._dtype}, "
+            f"<MLP {sizes}, {names}, {self._loss[0].name}, {self._dtype}, "
             f"{self._vector.size} parameters, on {backends.current}>"
         )
-
-
-def _resolve_activations(hidden, output, n_hidden):
-    """[(row, slope), ...] of all layers."""
-    is_pair = isinstance(hidden, tuple) and len(hidden) == 2
-    if isinstance(hidden, str) or (is_pair and not isinstance(hidden[1], (str, tuple))):
-        layers = [activations.resolve(hidden, "hidden")] * n_hidden
-    elif isinstance(hidden, (list, tuple)):
-        layers = [activations.resolve(name, f"hidden[{i}]") for i, name in enumerate(hidden)]
-    else:
-        raise TypeError(f"hidden must be an activation or a list of them, got {hidden!r}")
-    if len(layers) != n_hidden:
-        raise ValueError(
-            f"hidden names {len(layers)} activations, but there are {n_hidden} hidden layers"
-        )
-    for row, _ in layers:
-        if not row.hidden:
-            raise ValueError(f"{row.name!r} is for the output layer, not for a hidden one")
-    return [*layers, activations.resolve(output, "output")]
-
-
-def _views(vector, layer_sizes, prefix=""):
-    """{"W1": ..., "b1": ..., ...} as views of a flat vector."""
-    views = {}
-    start = 0
-    for l, (n_in, n_out) in enumerate(pairwise(layer_sizes), start=1):
-        middle, stop = start + n_out * n_in, start + n_out * (n_in + 1)
-        views[f"{prefix}W{l}"] = vector[start:middle].reshape(n_out, n_in)
-        views[f"{prefix}b{l}"] = vector[middle:stop].reshape(n_out, 1)
-        start = stop
-    return views
-
-
-def _r_squared(A, Y):
-    """1 - (residual sum of squares) / (total sum of squares), its mean over the outputs."""
-    if Y.shape[1] < 2:
-        warnings.warn("R^2 of one example is not defined", RuntimeWarning, stacklevel=3)
-        return float("nan")
-    residual = np.square(Y - A, dtype=np.float64).sum(axis=1)
-    mean = Y.mean(axis=1, keepdims=True, dtype=np.float64)
-    total = np.square(Y - mean).sum(axis=1)
-    constant = (Y == Y[:, :1]).all(axis=1)  # rounding of the mean must not matter
-    score = np.where(constant, residual == 0, 1 - residual / np.where(constant, 1, total))
-    return float(score.mean())

@@ -13,14 +13,16 @@ import numpy as np
 
 from fastnn import _hints
 from fastnn.activations import ACTIVATIONS
-from fastnn.functional import activate, activation_derivative
+from fastnn.functional import activate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
+    from matplotlib.colors import Colormap
+    from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.activations import ActivationLike
     from fastnn.network import MLP
     from fastnn.training import History
 
@@ -128,7 +130,7 @@ def plot_decision_boundary(net: MLP, X: ArrayLike, Y: ArrayLike, ax: Axes | None
     return ax
 
 
-def _fill_regions(net, X, ax):
+def _fill_regions(net: MLP, X: NDArray[Any], ax: Axes) -> None:
     """Colour the plane: the probability of class 1, or the likeliest class."""
     from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 
@@ -136,6 +138,7 @@ def _fill_regions(net, X, ax):
     low, high = X.min(axis=1, keepdims=True) - margin, X.max(axis=1, keepdims=True) + margin
     x, y = np.linspace(low, high, GRID)[:, :, 0].T
     A = net.forward(np.stack(np.meshgrid(x, y)).reshape(2, -1))
+    colours: Colormap
     if len(A) == 1:
         values, largest = A, 1
         colours = LinearSegmentedColormap.from_list("", [COLOURS[0], "white", COLOURS[1]])
@@ -223,7 +226,7 @@ def plot_activations(axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     --------
     >>> from fastnn import plot
     >>> [ax.get_xlabel() for ax in plot.plot_activations()]
-    ['z', 'z', 'z', 'z', 'z']
+    ['z', 'z', 'z', 'z', 'z', 'z']
     """
     rows = [row for row in ACTIVATIONS.values() if row.name != "softmax"]
     axes = new_axes(columns=len(rows), size=(3.0, 3.3)) if axes is None else axes
@@ -231,9 +234,8 @@ def plot_activations(axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     z = np.sort(np.concatenate([np.linspace(-4, 4, 401), [-1e-9, 1e-9]]))[np.newaxis]
     for ax, row in zip(axes, rows, strict=True):
         # A slope of 0.1 can be seen; 0.01, the default, cannot.
-        activation = ("leaky_relu", 0.1) if row.name == "leaky_relu" else row.name
-        A = activate(z, activation)
-        derivative = activation_derivative(A, activation)
+        activation: ActivationLike = ("leaky_relu", 0.1) if row.name == "leaky_relu" else row.name
+        A, derivative = activate(z, activation, derivative=True)
         ax.plot(z[0], A[0], color=COLOURS[0], linewidth=2.2, label="g(z)")
         ax.plot(
             z[0], derivative[0], color=COLOURS[1], linewidth=2.0, dashes=(4, 1.5), label="g′(z)"

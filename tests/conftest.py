@@ -25,10 +25,6 @@ from support.tables import (
     runnable_levels,
 )
 
-# The suite chooses backends and levels itself, whatever the caller's shell has set.
-for name in ("FASTNN_BACKEND", "FASTNN_SIMD"):
-    os.environ.pop(name, None)
-
 collect_ignore = [] if EXAMPLES else ["meta/test_examples.py"]
 
 # --- fixtures -----------------------------------------------------------------------------

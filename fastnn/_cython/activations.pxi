@@ -1,7 +1,7 @@
 # Activations: the formula of each row of rows.h, and what is done with them on lines and panels.
 #
-# A row whose derivative comes from the output has two functions, g(z) and g'(z) from a = g(z).
-# NaN stays NaN.
+# A row whose derivative is cheap from the output has two functions, g(z) and g'(z) from
+# a = g(z); any other has one, which gives both.  NaN stays NaN.
 
 
 cdef inline vector linear_value "fastnn_linear"(vector z, real alpha) noexcept nogil:
@@ -15,7 +15,7 @@ cdef inline vector linear_derivative "fastnn_linear_derivative"(
 
 
 cdef inline vector relu_value "fastnn_relu"(vector z, real alpha) noexcept nogil:
-    return where_less(z, splat(0), splat(0), z)  # NaN < 0 is false
+    return where_not_positive(z, splat(0), z)  # NaN <= 0 is false, -0.0 <= 0 is true
 
 
 cdef inline vector relu_derivative "fastnn_relu_derivative"(vector a, real alpha) noexcept nogil:
@@ -54,19 +54,28 @@ cdef inline vector tanh_derivative "fastnn_tanh_derivative"(vector a, real alpha
 
 
 cdef inline void activate_loop "fastnn_activate_elements"(
-    const real* z, Py_ssize_t count, int activation, real alpha, real* a
+    const real* z, Py_ssize_t count, int activation, real alpha, real* a, real* d
 ) noexcept nogil:
+    cdef vector derivative
     cdef Py_ssize_t i
+    if d == NULL:
+        for i from 0 <= i < count by LANES:
+            store(a + i, activated(load(z + i), activation, alpha, &derivative))
+        return
     for i from 0 <= i < count by LANES:
-        store(a + i, activated(load(z + i), activation, alpha))
+        store(a + i, activated(load(z + i), activation, alpha, &derivative))
+        store(d + i, derivative)
 
 
 cdef void activate_run(
-    const real* z, Py_ssize_t count, int activation, real alpha, real* a
+    const real* z, Py_ssize_t count, int activation, real alpha, real* a, real* d
 ) noexcept nogil:
-    """a = g(z) for `count` elements, a multiple of LANES.  Not for softmax."""
-    if activation != LINEAR:
-        activate_elements(z, count, activation, alpha, a)
+    """a = g(z), and d = g'(z) unless it is NULL, of `count` elements, a multiple of LANES.
+
+    Not for softmax.
+    """
+    if activation != LINEAR or d != NULL:
+        activate_elements(z, count, activation, alpha, a, d)
     elif a != z:
         memcpy(a, z, count * sizeof(real))
 
@@ -94,36 +103,75 @@ cdef void derivative_run(
         memcpy(dz, da, count * sizeof(real))
 
 
+cdef inline void multiply_run(
+    const real* x, const real* y, Py_ssize_t count, real* z
+) noexcept nogil:
+    """z = x y for `count` elements, a multiple of LANES."""
+    cdef Py_ssize_t i
+    for i from 0 <= i < count by LANES:
+        store(z + i, load(x + i) * load(y + i))
+
+
+cdef inline void backward_run(
+    const real* da, const real* a, const real* d, Py_ssize_t count, int activation, real alpha,
+    real* dz,
+) noexcept nogil:
+    """dz = da d, or, with d NULL, `derivative_run`."""
+    if d != NULL:
+        multiply_run(da, d, count, dz)
+    else:
+        derivative_run(da, a, count, activation, alpha, dz)
+
+
 cdef void activate_line(
-    const real* z, Py_ssize_t count, int activation, real alpha, real* a
+    const real* z, Py_ssize_t count, int activation, real alpha, real* a, real* d
 ) noexcept nogil:
     """`activate_run` for any count."""
     cdef real rest[LANES]
+    cdef real rest_of_d[LANES]
     cdef Py_ssize_t whole = count - count % LANES
-    activate_run(z, whole, activation, alpha, a)
+    activate_run(z, whole, activation, alpha, a, d)
     if whole < count:
         memset(rest, 0, sizeof(rest))
         memcpy(rest, z + whole, (count - whole) * sizeof(real))
-        activate_run(rest, LANES, activation, alpha, rest)
+        activate_run(rest, LANES, activation, alpha, rest, rest_of_d if d != NULL else NULL)
         memcpy(a + whole, rest, (count - whole) * sizeof(real))
+        if d != NULL:
+            memcpy(d + whole, rest_of_d, (count - whole) * sizeof(real))
 
 
-cdef void derivative_line(
-    const real* da, const real* a, Py_ssize_t count, int activation, real alpha, real* dz
+cdef void backward_rest(
+    const real* da, const real* a, const real* d, Py_ssize_t count, int activation, real alpha,
+    real* dz,
 ) noexcept nogil:
-    """`derivative_run` for any count."""
-    cdef real rest[2 * LANES]
-    cdef Py_ssize_t whole = count - count % LANES
-    cdef real* rest_of_da = NULL
-    derivative_run(da, a, whole, activation, alpha, dz)
-    if whole < count:
-        memset(rest, 0, sizeof(rest))
-        memcpy(rest, a + whole, (count - whole) * sizeof(real))
-        if da != NULL:
-            rest_of_da = rest + LANES
-            memcpy(rest_of_da, da + whole, (count - whole) * sizeof(real))
-        derivative_run(rest_of_da, rest, LANES, activation, alpha, rest)
-        memcpy(dz + whole, rest, (count - whole) * sizeof(real))
+    """`backward_run` for less than a register."""
+    cdef real rest[3 * LANES]
+    memset(rest, 0, sizeof(rest))
+    if a != NULL:
+        memcpy(rest, a, count * sizeof(real))
+    if da != NULL:
+        memcpy(rest + LANES, da, count * sizeof(real))
+    if d != NULL:
+        memcpy(rest + 2 * LANES, d, count * sizeof(real))
+    backward_run(
+        rest + LANES if da != NULL else NULL, rest, rest + 2 * LANES if d != NULL else NULL,
+        LANES, activation, alpha, rest,
+    )
+    memcpy(dz, rest, count * sizeof(real))
+
+
+cdef inline void backward_line(
+    const real* da, const real* a, const real* d, Py_ssize_t count, int activation, real alpha,
+    real* dz,
+) noexcept nogil:
+    """`backward_run` for any count; with da NULL, g'(z) itself."""
+    cdef Py_ssize_t rest = count % LANES
+    cdef Py_ssize_t whole = count - rest
+    backward_run(da, a, d, whole, activation, alpha, dz)
+    if rest > 0:
+        backward_rest(
+            moved(da, whole), moved(a, whole), moved(d, whole), rest, activation, alpha, dz + whole
+        )
 
 
 # --- softmax ------------------------------------------------------------------------------
@@ -179,20 +227,23 @@ cdef void softmax_backward_lanes(
 # --- panels -------------------------------------------------------------------------------
 
 
-cdef void activate_panel(real* panel, Py_ssize_t n, int activation, real alpha) noexcept nogil:
-    """A = g(Z) in place, for the whole of a panel."""
+cdef void activate_panel(
+    real* panel, Py_ssize_t n, int activation, real alpha, real* d
+) noexcept nogil:
+    """A = g(Z) in place, and d = g'(Z) unless it is NULL, for the whole of a panel."""
     if activation == SOFTMAX:
         softmax_lanes(panel, n, PANEL)
         softmax_lanes(panel + LANES, n, PANEL)
     else:
-        activate_run(panel, n * PANEL, activation, alpha, panel)
+        activate_run(panel, n * PANEL, activation, alpha, panel, d)
 
 
-cdef void derivative_panel(
-    const real* da, const real* a, Py_ssize_t n, int activation, real alpha, real* dz
+cdef void backward_panel(
+    const real* da, const real* a, const real* d, Py_ssize_t n, int activation, real alpha, real* dz
 ) noexcept nogil:
-    if activation == SOFTMAX:
+    """dz = da g'(z), with g' from d unless it is NULL, else from a; dz may be da."""
+    if d == NULL and activation == SOFTMAX:
         softmax_backward_lanes(da, a, n, dz)
         softmax_backward_lanes(da + LANES, a + LANES, n, dz + LANES)
     else:
-        derivative_run(da, a, n * PANEL, activation, alpha, dz)
+        backward_run(da, a, d, n * PANEL, activation, alpha, dz)

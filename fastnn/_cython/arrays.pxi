@@ -1,6 +1,11 @@
 # Arrays of any strides, sums and tests along their lines, and working memory.
 
 
+cdef inline const real* moved(const real* p, Py_ssize_t n) noexcept nogil:
+    """p + n, or NULL where p is."""
+    return p + n if p != NULL else NULL
+
+
 cdef struct Matrix:
     # A 2-D array of any strides, in elements.
     real* data
@@ -31,17 +36,24 @@ cdef inline void transpose(Matrix* x) noexcept nogil:
     x.row_stride, x.column_stride = x.column_stride, x.row_stride
 
 
-cdef bint as_lines(Matrix* x, Matrix* y) noexcept nogil:
-    """Whether x and y, of one shape, are contiguous along the same axis: then along their rows,
-    which are as long as they can be."""
-    if x.column_stride != 1 or y.column_stride != 1:
+cdef bint as_lines(Matrix* x, Matrix* y, Matrix* z) noexcept nogil:
+    """Whether x, y and z (or NULL), of one shape, are contiguous along the same axis: then along
+    their rows, which are as long as they can be."""
+    if x.column_stride != 1 or y.column_stride != 1 or (z != NULL and z.column_stride != 1):
         transpose(x)
         transpose(y)
-    if x.column_stride != 1 or y.column_stride != 1:
+        if z != NULL:
+            transpose(z)
+    if x.column_stride != 1 or y.column_stride != 1 or (z != NULL and z.column_stride != 1):
         return False
-    if x.row_stride == x.columns and y.row_stride == y.columns:
+    if (
+        x.row_stride == x.columns and y.row_stride == y.columns
+        and (z == NULL or z.row_stride == z.columns)
+    ):
         x.columns, x.rows = x.rows * x.columns, 1
         y.columns, y.rows = x.columns, 1
+        if z != NULL:
+            z.columns, z.rows = x.columns, 1
     return True
 
 
@@ -78,7 +90,7 @@ cdef inline real scaled_sum "fastnn_scaled_sum"(
     return sum_lanes((total[0] + total[1]) + (total[2] + total[3])) + rest
 
 
-cdef real sum_line(const real* x, Py_ssize_t count) noexcept nogil:
+cdef inline real sum_line(const real* x, Py_ssize_t count) noexcept nogil:
     return scaled_sum(x, count, 1)
 
 
@@ -93,7 +105,7 @@ cdef bint finite_matrix(const Matrix* X) noexcept nogil:
     cdef Matrix same = x
     cdef Py_ssize_t i, j
     cdef real total = 0
-    if as_lines(&x, &same):
+    if as_lines(&x, &same, NULL):
         for i in range(x.rows):
             if not finite_line(x.data + i * x.row_stride, x.columns):
                 return False

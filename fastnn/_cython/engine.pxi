@@ -39,8 +39,8 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
                 output = panels_at(z, layer.n_out)
             if l > 0:
                 forward_panels(
-                    layer, plan.theta + layer.W, plan.theta + layer.b, x, output, 0,
-                    panels_of(count), count, scratch_of(job, thread),
+                    layer, plan.theta + layer.W, plan.theta + layer.b, x, output,
+                    NULL, 0, panels_of(count), count, scratch_of(job, thread),
                 )
             elif not forward_columns(
                 layer, plan.theta + layer.W, plan.theta + layer.b, X, first, count, x, output,
@@ -60,67 +60,113 @@ cdef void forward_job(Job* job, int thread) noexcept nogil:
 # --- a block forward and backward -----------------------------------------------------------
 
 
-cdef inline real* A_of(Job* job, Py_ssize_t l) noexcept nogil:
-    return job.work.A + job.plan.layers[l].A * job.work.columns
-
-
-cdef inline real* dZ_of(Job* job, Py_ssize_t l) noexcept nogil:
-    return job.work.dZ + l % 2 * job.plan.widest_out * job.work.columns
+cdef void drop_units(
+    Job* job, const Block* block, Py_ssize_t l, real* A, real* D, Py_ssize_t first, Py_ssize_t stop
+) noexcept nogil:
+    """The masks of dropout on A and D of a layer, in panels first ... stop."""
+    cdef const Layer* layer = &job.plan.layers[l]
+    cdef uint64_t stream = mix64(
+        mix64(job.training.seed + block.step * GOLDEN) + <uint64_t>(l + 1)
+    )
+    cdef Py_ssize_t size = layer.n_out * PANEL
+    cdef Py_ssize_t panel
+    for panel in range(first, stop):
+        mask_panel(
+            stream, layer.keep, layer.n_out, block.first + panel * PANEL, A + panel * size,
+            D + panel * size,
+        )
 
 
 cdef void forward_layers(
-    Job* job, const real* X, Py_ssize_t count, Py_ssize_t first, Py_ssize_t stop, int thread
+    Job* job, const Block* block, bint keep_D, Py_ssize_t first, Py_ssize_t stop, int thread
 ) noexcept nogil:
-    """A of every layer, in panels first ... stop; what pads the last of them is zero."""
+    """A of every layer, and D where the job has it, in panels first ... stop; what pads the last
+    of them is zero."""
     cdef const Plan* plan = job.plan
     cdef const Layer* layer
-    cdef const real* A_prev = X
+    cdef const real* A_prev = block.X
     cdef real* A
+    cdef real* D
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
         A = A_of(job, l)
+        D = D_of(job, l) if keep_D else NULL
         forward_panels(
-            layer, plan.theta + layer.W, plan.theta + layer.b, A_prev,
-            panels_at(A, layer.n_out), first, stop, count, scratch_of(job, thread),
+            layer, plan.theta + layer.W, plan.theta + layer.b, A_prev, panels_at(A, layer.n_out),
+            D, first, stop, block.count, scratch_of(job, thread),
         )
+        if job.training.drops and layer.keep < 1:
+            drop_units(job, block, l, A, D, first, stop)
         if l < plan.n_layers - 1:
-            clear_padding(A, layer.n_out, first, stop, count)
+            clear_padding(A, layer.n_out, first, stop, block.count)
         A_prev = A
 
 
-cdef void backward_layer(
-    Job* job, const real* X, Py_ssize_t count, Py_ssize_t l, real scale, real* target, int thread
+cdef void backward_to_input(
+    Job* job, const Block* block, Py_ssize_t first, Py_ssize_t stop, int thread
 ) noexcept nogil:
-    """From dZ of a layer that of the one below, and target += scale * gradients.
+    """dX = W[1]^T dZ[1], in panels first ... stop."""
+    cdef const Plan* plan = job.plan
+    cdef const Matrix* dX = job.data.dX
+    cdef Py_ssize_t column = block.first + first * PANEL
+    cdef Py_ssize_t size = plan.n_in * PANEL
+    cdef bint direct = dX.column_stride == 1
+    if first == stop:
+        return
+    backward_panels(
+        plan.theta, plan.n_in, plan.layers[0].n_out, dZ_of(job, 0), NULL, NULL, NULL,
+        columns_of(dX, block.first) if direct else panels_at(job.work.dX, plan.n_in), first, stop,
+        block.count, scratch_of(job, thread),
+    )
+    if not direct:
+        unpack(
+            job.work.dX + first * size, column, min(stop * PANEL, block.count) - first * PANEL, dX
+        )
+
+
+cdef void backward_layer(
+    Job* job, const Block* block, Py_ssize_t l, real scale, real* target, int thread
+) noexcept nogil:
+    """From dZ of a layer that of the one below, and target += scale * gradients, unless NULL.
 
     All of the first is there before the first weight may change in the second.
     """
     cdef const Plan* plan = job.plan
     cdef const Layer* layer = &plan.layers[l]
     cdef const real* dZ = dZ_of(job, l)
-    cdef const real* A_prev = X
+    cdef const real* A_prev = block.X
+    cdef real* dZ_prev
     cdef Py_ssize_t first, stop
-    share(panels_of(count), thread, job.control.team.size, &first, &stop)
+    share(panels_of(block.count), thread, job.control.team.size, &first, &stop)
     if l > 0:
-        A_prev = A_of(job, l - 1)
+        A_prev, dZ_prev = A_of(job, l - 1), dZ_of(job, l - 1)
         backward_panels(
-            plan.theta + layer.W, layer.n_in, layer.n_out, dZ, A_prev,
-            plan.layers[l - 1].activation, plan.layers[l - 1].alpha,
-            panels_at(dZ_of(job, l - 1), layer.n_in), first, stop, count, scratch_of(job, thread),
+            plan.theta + layer.W, layer.n_in, layer.n_out, dZ, &plan.layers[l - 1], A_prev,
+            D_of(job, l - 1), panels_at(dZ_prev, layer.n_in), first, stop, block.count,
+            scratch_of(job, thread),
         )
-        clear_padding(dZ_of(job, l - 1), layer.n_in, first, stop, count)
+        clear_padding(dZ_prev, layer.n_in, first, stop, block.count)
+    elif job.data.dX != NULL:
+        backward_to_input(job, block, first, stop, thread)
     team_barrier(job.control.team, thread)
-    add_gradients(
-        dZ, layer.n_out, A_prev, layer.n_in, count, scale, target + layer.W, target + layer.b,
-        scratch_of(job, thread), thread, job.control.team.size,
-    )
+    if target != NULL:
+        add_gradients(
+            dZ, layer.n_out, A_prev, layer.n_in, block.count, scale, target + layer.W,
+            target + layer.b, scratch_of(job, thread), thread, job.control.team.size,
+        )
     team_barrier(job.control.team, thread)
+
+
+cdef bint end_of_block(Job* job, Py_ssize_t count, int thread) noexcept nogil:
+    """A barrier; return whether this thread is to stop."""
+    if thread == 0:
+        poll(job, count)
+    return team_review(job.control.team, thread) or stopped(job)
 
 
 cdef double run_block(
-    Job* job, const real* X, const real* Y, Py_ssize_t count, real scale, real* target,
-    int thread, bint* over,
+    Job* job, const Block* block, real scale, real* target, int thread, bint* over
 ) noexcept nogil:
     """Return, to thread 0, the loss summed over a block; target += scale * gradients.
 
@@ -129,26 +175,27 @@ cdef double run_block(
     OUT: over, whether this thread is to stop.
     """
     cdef const Plan* plan = job.plan
-    cdef const Layer* last = &plan.layers[plan.n_layers - 1]
+    cdef Py_ssize_t top = plan.n_layers - 1
+    cdef bint backward = target != NULL
+    cdef Output out
     cdef Py_ssize_t first, stop, l
     cdef double cost = 0
-    share(panels_of(count), thread, job.control.team.size, &first, &stop)
-    forward_layers(job, X, count, first, stop, thread)
-    output_panels(
-        A_of(job, plan.n_layers - 1), Y, last.n_out, count, first, stop, plan.loss,
-        last.activation, last.alpha, dZ_of(job, plan.n_layers - 1) if target != NULL else NULL,
-        job.work.panel_costs,
-    )
-    if target != NULL:
-        for l in range(plan.n_layers - 1, -1, -1):
-            backward_layer(job, X, count, l, scale, target, thread)
+    share(panels_of(block.count), thread, job.control.team.size, &first, &stop)
+    forward_layers(job, block, backward, first, stop, thread)
+    out.n, out.activation = plan.n_out, plan.layers[top].activation
+    out.alpha = plan.layers[top].alpha
+    out.A, out.D = A_of(job, top), D_of(job, top)
+    out.Y, out.weights, out.dZ = block.Y, block.weights, dZ_of(job, top) if backward else NULL
+    output_panels(&out, &plan.loss, block.count, first, stop, job.work.panel_costs)
+    if backward:
+        for l in range(top, -1, -1):
+            backward_layer(job, block, l, scale, target, thread)
     else:
         team_barrier(job.control.team, thread)
     if thread == 0:
-        for l in range(panels_of(count)):
+        for l in range(panels_of(block.count)):
             cost += job.work.panel_costs[l]
-        poll(job, count)
-    over[0] = team_review(job.control.team, thread) or stopped(job)
+    over[0] = end_of_block(job, block.count, thread)
     return cost
 
 
@@ -167,30 +214,109 @@ cdef void pack_share(
         pack(&part, order, first, count, batch_size, panels + start * PANEL, X.rows)
 
 
+cdef void pack_examples(
+    Job* job, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, Py_ssize_t batch_size,
+    int thread,
+) noexcept nogil:
+    """X, and Y and the weights or dA, of some examples, and a barrier."""
+    pack_share(job, job.data.X, order, first, count, batch_size, job.work.X, thread)
+    pack_share(
+        job, job.data.Y if job.data.Y != NULL else job.data.dA, order, first, count, batch_size,
+        job.work.Y, thread,
+    )
+    if job.data.weights != NULL:
+        pack_share(job, job.data.weights, order, first, count, batch_size, job.work.weights, thread)
+    team_barrier(job.control.team, thread)
+
+
+cdef inline Block packed_block(Job* job, Py_ssize_t batch, Py_ssize_t count) noexcept nogil:
+    """The block of the packed batch of this number."""
+    cdef Block block
+    cdef Py_ssize_t columns = batch * job.work.columns
+    block.X = job.work.X + columns * job.plan.n_in
+    block.Y = job.work.Y + columns * job.plan.n_out
+    block.weights = job.work.weights + columns if job.data.weights != NULL else NULL
+    block.count, block.first, block.step = count, 0, 0
+    return block
+
+
 cdef double run_blocks(
-    Job* job, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, real scale, real* target,
-    int thread, bint* over,
+    Job* job, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, uint64_t step,
+    real scale, real* target, int thread, bint* over,
 ) noexcept nogil:
     """`run_block` over any number of examples, packed piece by piece."""
+    cdef Block block
     cdef Py_ssize_t done, width
     cdef double cost = 0
     for done from 0 <= done < count by job.work.columns:
         width = min(job.work.columns, count - done)
-        pack_share(job, job.data.X, order, first + done, width, width, job.work.X, thread)
-        pack_share(job, job.data.Y, order, first + done, width, width, job.work.Y, thread)
-        team_barrier(job.control.team, thread)
-        cost += run_block(job, job.work.X, job.work.Y, width, scale, target, thread, over)
+        pack_examples(job, order, first + done, width, width, thread)
+        block = packed_block(job, 0, width)
+        block.first, block.step = done, step
+        cost += run_block(job, &block, scale, target, thread, over)
         if over[0]:
             break
     return cost
 
 
+# --- jobs -------------------------------------------------------------------------------------
+
+
+cdef double total_of(
+    const Matrix* weights, const uint32_t* order, Py_ssize_t first, Py_ssize_t count
+) noexcept nogil:
+    """What sums over these examples are divided by: their number, or the sum of their weights,
+    or 1 where that is 0."""
+    cdef double total = 0
+    cdef Py_ssize_t j
+    if weights == NULL:
+        total = count
+    else:
+        for j in range(first, first + count):
+            total += weights.data[
+                weights.column_stride * (<Py_ssize_t>order[j] if order != NULL else j)
+            ]
+    return total if total != 0 else 1
+
+
 cdef void gradients_job(Job* job, int thread) noexcept nogil:
     """The cost of all examples, and their gradients unless these are NULL."""
     cdef Py_ssize_t m = job.data.X.columns
+    cdef double total = total_of(job.data.weights, NULL, 0, m)
     cdef bint over = False
     cdef double cost = run_blocks(
-        job, NULL, 0, m, <real>1 / <real>max(m, 1), job.data.gradients, thread, &over
+        job, NULL, 0, m, 0, <real>1 / <real>total, job.data.gradients, thread, &over
     )
     if thread == 0:
-        job.data.costs[0] = cost / max(m, 1)
+        job.data.costs[0] = cost / total
+
+
+cdef void backward_job(Job* job, int thread) noexcept nogil:
+    """From dA of the output the gradients, summed over all examples, and dX; each unless NULL."""
+    cdef const Plan* plan = job.plan
+    cdef Py_ssize_t m = job.data.X.columns
+    cdef Py_ssize_t top = plan.n_layers - 1
+    cdef const Layer* last = &plan.layers[top]
+    cdef Py_ssize_t size = plan.n_out * PANEL
+    cdef real* dZ = dZ_of(job, top)
+    cdef real* A = A_of(job, top)
+    cdef Py_ssize_t start, first, stop, p, l
+    cdef Block block
+    for start from 0 <= start < m by job.work.columns:
+        pack_examples(
+            job, NULL, start, min(job.work.columns, m - start), job.work.columns, thread
+        )
+        block = packed_block(job, 0, min(job.work.columns, m - start))
+        block.first = start
+        share(panels_of(block.count), thread, job.control.team.size, &first, &stop)
+        forward_layers(job, &block, True, first, stop, thread)
+        for p in range(first, stop):
+            backward_panel(
+                block.Y + p * size, A + p * size, moved(D_of(job, top), p * size), plan.n_out,
+                last.activation, last.alpha, dZ + p * size,
+            )
+        clear_padding(dZ, plan.n_out, first, stop, block.count)
+        for l in range(top, -1, -1):
+            backward_layer(job, &block, l, 1, job.data.gradients, thread)
+        if end_of_block(job, block.count, thread):
+            return

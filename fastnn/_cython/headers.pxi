@@ -15,6 +15,8 @@ cdef extern from "_cython/vector.h" nogil:
     vector splat(real x) noexcept
     vector where_less(vector x, vector y, vector a, vector b) noexcept
     vector where_positive(vector x, vector a, vector b) noexcept
+    vector where_not_positive(vector x, vector a, vector b) noexcept
+    vector square_root(vector x) noexcept
     vector maximum(vector x, vector y) noexcept
     vector minimum(vector x, vector y) noexcept
     vector sign_bit(vector x) noexcept
@@ -33,6 +35,14 @@ cdef extern from "_cython/vector.h" nogil:
     void touch(const real* p) noexcept
     double seconds() noexcept
     void transpose_block(const real** rows, Py_ssize_t start, real* to, Py_ssize_t stride) noexcept
+
+cdef extern from "_cython/random.h" nogil:
+    uint64_t GOLDEN
+    uint64_t mix64(uint64_t z) noexcept
+    void mask_lanes(
+        uint64_t stream, uint64_t place, uint32_t threshold, vector scale, vector* left,
+        vector* right,
+    ) noexcept
 
 cdef extern from "_cython/tuning.h" nogil:
     enum:
@@ -54,6 +64,7 @@ cdef extern from "_cython/tuning.h" nogil:
         MATVEC_EXAMPLES
         UNPACKED_ROWS
         UNPACKED_ELEMENTS
+        CHUNK_ELEMENTS
         MIN_MACS_FOR_THREADS
         MIN_MACS_PER_THREAD
         POLL_MACS
@@ -69,27 +80,45 @@ cdef extern from "_cython/rows.h" nogil:
     enum:
         LINEAR "fastnn_linear_code"
         SOFTMAX "fastnn_softmax_code"
-        SIGMOID "fastnn_sigmoid_code"
-        MSE "fastnn_mse_code"
-        BINARY_CROSS_ENTROPY "fastnn_binary_cross_entropy_code"
-        CROSS_ENTROPY "fastnn_cross_entropy_code"
+        GRADIENT_DESCENT "fastnn_gradient_descent_code"
+        MAX_SLOTS
+        MAX_SCALARS
         ACTIVATE
         ADD
         TIMES_DERIVATIVE
+        TIMES
     ctypedef struct named_code:
         const char* name
         int code
     const named_code* activation_rows
     const named_code* loss_rows
-    vector activated(vector z, int activation, real alpha) noexcept
-    vector derivative_of(vector a, int activation, real alpha) noexcept
-    vector loss_of(vector a, vector y, int loss) noexcept
+    const named_code* update_rows
     bint is_cheap(int activation) noexcept
+    bint is_from_output(int activation) noexcept
+    bint is_from_z(int activation) noexcept
+    bint is_activation(int activation) noexcept
+    bint is_loss(int loss) noexcept
+    bint is_update(int update) noexcept
+    int slots_of(int update) noexcept
+    vector activated(vector z, int activation, real alpha, vector* derivative) noexcept
+    vector derivative_of(vector a, int activation, real alpha) noexcept
+    vector loss_of(vector a, vector y, int loss, real alpha, vector* derivative) noexcept
+    vector updated(
+        vector w, vector g, vector* state, int update, const double* scalars,
+        const double* constants,
+    ) noexcept
     void activate_elements(
-        const real* z, Py_ssize_t count, int activation, real alpha, real* a
+        const real* z, Py_ssize_t count, int activation, real alpha, real* a, real* d
     ) noexcept
     void derivative_elements(
         const real* da, const real* a, Py_ssize_t count, int activation, real alpha, real* dz
+    ) noexcept
+    void loss_derivative_elements(
+        const real* a, const real* y, Py_ssize_t count, int loss, real alpha, real* da
+    ) noexcept
+    void update_elements(
+        int update, real* w, const real* g, real* state, Py_ssize_t stride, Py_ssize_t count,
+        const double* scalars, const double* constants,
     ) noexcept
     void finish_tile(
         int rows, int registers, int epilogue, int activation, vector* left, vector* right,

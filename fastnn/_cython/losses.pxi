@@ -1,41 +1,70 @@
-# The output layer: the formula of each loss of rows.h, the cost, and dZ.
+# The output layer: the formula of each loss of rows.h, with its derivative; the cost, and dZ.
+#
+# A formula is that of one output a and its target y; NaN stays NaN.
 
 
-cdef inline vector mse "fastnn_mse"(vector a, vector y) noexcept nogil:
+cdef inline vector mse "fastnn_mse"(
+    vector a, vector y, real alpha, vector* derivative
+) noexcept nogil:
+    derivative[0] = a - y
     return splat(0.5) * (a - y) * (a - y)
 
 
 cdef inline vector smallest_normal() noexcept nogil:
-    """The smallest probability whose logarithm is kept as it is."""
+    """The smallest probability whose logarithm, or reciprocal, is kept as it is."""
     return splat(1.1754943508222875e-38 if SINGLE else 2.2250738585072014e-308)
 
 
 cdef inline vector binary_cross_entropy "fastnn_binary_cross_entropy"(
-    vector a, vector y
+    vector a, vector y, real alpha, vector* derivative
 ) noexcept nogil:
     cdef vector below_one = splat(1 - (5.960464477539063e-08 if SINGLE else 1.1102230246251565e-16))
+    derivative[0] = (a - y) / maximum(smallest_normal(), a * (splat(1) - a))
     return -(
         y * log(maximum(smallest_normal(), a))
         + (splat(1) - y) * log_of_one_minus(minimum(below_one, a))
     )
 
 
-cdef inline vector cross_entropy "fastnn_cross_entropy"(vector a, vector y) noexcept nogil:
+cdef inline vector cross_entropy "fastnn_cross_entropy"(
+    vector a, vector y, real alpha, vector* derivative
+) noexcept nogil:
+    derivative[0] = -y / maximum(smallest_normal(), a)
     return -y * log(maximum(smallest_normal(), a))
 
 
-cdef double panel_cost(
-    const real* a, const real* y, Py_ssize_t n, int loss, Py_ssize_t count
+# --- on panels ------------------------------------------------------------------------------
+
+
+cdef inline void loss_derivative_loop "fastnn_loss_elements"(
+    const real* a, const real* y, Py_ssize_t count, int loss, real alpha, real* da
 ) noexcept nogil:
-    """Sum of the loss over the first `count` examples of a panel."""
+    cdef vector derivative
+    cdef Py_ssize_t i
+    for i from 0 <= i < count by LANES:
+        loss_of(load(a + i), load(y + i), loss, alpha, &derivative)
+        store(da + i, derivative)
+
+
+cdef double panel_cost(
+    const real* a, const real* y, const real* weights, Py_ssize_t n, int loss, real alpha,
+    Py_ssize_t count,
+) noexcept nogil:
+    """Sum of the loss over the first `count` examples of a panel, times their weights, if any."""
     cdef real lanes[PANEL]
     cdef vector left = splat(0)
     cdef vector right = splat(0)
+    cdef vector derivative  # not used
     cdef Py_ssize_t k, lane
     cdef double total = 0
     for k in range(n):
-        left = left + loss_of(load(a + k * PANEL), load(y + k * PANEL), loss)
-        right = right + loss_of(load(a + k * PANEL + LANES), load(y + k * PANEL + LANES), loss)
+        left = left + loss_of(load(a + k * PANEL), load(y + k * PANEL), loss, alpha, &derivative)
+        right = right + loss_of(
+            load(a + k * PANEL + LANES), load(y + k * PANEL + LANES), loss, alpha, &derivative
+        )
+    if weights != NULL:
+        left = left * load(weights)
+        right = right * load(weights + LANES)
     store(lanes, left)
     store(lanes + LANES, right)
     for lane in range(count):
@@ -43,34 +72,62 @@ cdef double panel_cost(
     return total
 
 
-cdef bint is_paired(int loss, int activation) noexcept nogil:
-    """Whether dZ = A - Y."""
-    return (
-        (loss == MSE and activation == LINEAR)
-        or (loss == BINARY_CROSS_ENTROPY and activation == SIGMOID)
-        or (loss == CROSS_ENTROPY and activation == SOFTMAX)
-    )
+cdef void weigh_panel(real* dZ, const real* weights, Py_ssize_t n) noexcept nogil:
+    """Each example's dZ times its weight."""
+    cdef Py_ssize_t k
+    for k from 0 <= k < n * PANEL by PANEL:
+        store(dZ + k, load(dZ + k) * load(weights))
+        store(dZ + k + LANES, load(dZ + k + LANES) * load(weights + LANES))
+
+
+cdef struct Loss:
+    int code
+    real alpha
+    bint paired              # dZ = A - Y
+
+
+cdef struct Output:
+    # The output layer's panels.
+    Py_ssize_t n
+    int activation
+    real alpha
+    const real* A
+    const real* D            # or NULL
+    const real* Y
+    const real* weights      # or NULL: a panel of one feature
+    real* dZ                 # or NULL
 
 
 cdef void output_panels(
-    const real* A, const real* Y, Py_ssize_t n, Py_ssize_t count, Py_ssize_t first,
-    Py_ssize_t stop, int loss, int activation, real alpha, real* dZ, double* costs,
+    const Output* out, const Loss* loss, Py_ssize_t count, Py_ssize_t first, Py_ssize_t stop,
+    double* costs,
 ) noexcept nogil:
     """The loss summed over each panel, and dZ (unless NULL) with its padding zero, for panels
     first ... stop of those that hold `count` examples."""
     cdef Py_ssize_t p, i
-    cdef Py_ssize_t size = n * PANEL
+    cdef Py_ssize_t size = out.n * PANEL
+    cdef real* dZ = out.dZ
     for p in range(first, stop):
         costs[p] = panel_cost(
-            A + p * size, Y + p * size, n, loss, min(count - p * PANEL, <Py_ssize_t>PANEL)
+            out.A + p * size, out.Y + p * size, moved(out.weights, p * PANEL), out.n, loss.code,
+            loss.alpha, min(count - p * PANEL, <Py_ssize_t>PANEL),
         )
     if dZ == NULL:
         return
-    for i from first * size <= i < stop * size by LANES:
-        store(dZ + i, load(A + i) - load(Y + i))
-    if not is_paired(loss, activation):
+    if loss.paired:
+        for i from first * size <= i < stop * size by LANES:
+            store(dZ + i, load(out.A + i) - load(out.Y + i))
+    else:
+        loss_derivative_elements(
+            out.A + first * size, out.Y + first * size, (stop - first) * size, loss.code,
+            loss.alpha, dZ + first * size,
+        )
         for p in range(first, stop):
-            derivative_panel(
-                dZ + p * size, A + p * size, n, activation, alpha, dZ + p * size
+            backward_panel(
+                dZ + p * size, out.A + p * size, moved(out.D, p * size), out.n, out.activation,
+                out.alpha, dZ + p * size,
             )
-    clear_padding(dZ, n, first, stop, count)
+    if out.weights != NULL:
+        for p in range(first, stop):
+            weigh_panel(dZ + p * size, out.weights + p * PANEL, out.n)
+    clear_padding(dZ, out.n, first, stop, count)

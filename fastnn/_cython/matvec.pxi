@@ -93,7 +93,8 @@ cdef void forward_column(
         softmax_column(z, layer.n_out)
     else:
         activate_run(
-            z, (layer.n_out + LANES - 1) // LANES * LANES, layer.activation, layer.alpha, z
+            z, (layer.n_out + LANES - 1) // LANES * LANES, layer.activation, layer.alpha, z,
+            NULL,
         )
 
 
@@ -119,15 +120,14 @@ cdef inline void add_scaled_row(const real* x, real scale, Py_ssize_t n, real* y
 
 cdef void backward_columns(
     const real* W, Py_ssize_t n_in, Py_ssize_t n_out, const Matrix* dZ, const Matrix* A_prev,
-    const Matrix* dA_prev, real* dW, real* db, real* x, real* dx,
+    const Matrix* dA_prev, real scale, real* dW, real* db, real* x, real* dx,
 ) noexcept nogil:
-    """The gradients of a layer from up to MATVEC_EXAMPLES examples, one row of W at a time.
+    """scale * gradients of a layer from up to MATVEC_EXAMPLES examples, one row of W at a time.
 
     x and dx have room for A_prev and dA_prev, one example after the other.
     """
     cdef Py_ssize_t m = dZ.columns
     cdef Py_ssize_t i, j
-    cdef real scale = <real>1 / <real>max(m, 1)
     cdef real d
     memset(dx, 0, m * n_in * sizeof(real))
     for j in range(m):
@@ -143,7 +143,7 @@ cdef void backward_columns(
                 add_scaled_row(x + j * n_in, d, n_in, dW + i * n_in)
             if dA_prev != NULL:
                 add_scaled_row(W + i * n_in, d, n_in, dx + j * n_in)
-        if m > 1:
+        if scale != 1:
             db[i] *= scale
             scaled_row(dW + i * n_in, scale, n_in, dW + i * n_in)
     if dA_prev != NULL:

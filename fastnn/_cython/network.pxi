@@ -1,22 +1,27 @@
 # The class Network: its plan, and the entry points, which fill in a job and run it.
 
 
-cdef int unpack_layers(Plan* plan, layer_sizes, activations, slopes) except -1:
-    """Fill in the plan's layers and what follows from them.  `plan.layers` has room for them."""
+cdef int unpack_layers(Plan* plan, layers) except -1:
+    """Fill in the plan's layers from their specifications, and what follows from them."""
     cdef Layer* layer
     cdef Py_ssize_t l
     for l in range(plan.n_layers):
         layer = &plan.layers[l]
-        layer.n_in, layer.n_out = layer_sizes[l], layer_sizes[l + 1]
-        layer.activation, layer.alpha = known(activations[l], ACTIVATION_CODES), slopes[l]
+        n_in, n_out, activation, alpha, keep = layers[l]
+        layer.n_in, layer.n_out, layer.alpha, layer.keep = n_in, n_out, alpha, keep
+        layer.activation = checked_activation(activation)
         layer.A = plan.features
         plan.features += layer.n_out
-        plan.widest_out = max(plan.widest_out, layer.n_out)
+        layer.has_D = is_from_z(layer.activation) or layer.keep < 1
+        layer.D = plan.D_features
+        plan.D_features += layer.n_out if layer.has_D else 0
         layer.W = plan.n_parameters
         layer.b = layer.W + layer.n_in * layer.n_out
         plan.n_parameters = layer.b + layer.n_out
         plan.macs += 3 * layer.n_in * layer.n_out
-    plan.n_in, plan.n_out = layer_sizes[0], layer_sizes[plan.n_layers]
+        plan.n_in = layer.n_in if l == 0 else plan.n_in
+        plan.n_out = layer.n_out
+        plan.widest_out = max(plan.widest_out, layer.n_out)
     plan.widest = max(plan.n_in, plan.widest_out)
     return 0
 
@@ -35,41 +40,53 @@ cdef inline bint is_plain(X, int type_number, Py_ssize_t rows):
     )
 
 
+cdef bint are_apart(cnp.ndarray x, cnp.ndarray y):
+    """Whether the ranges of addresses of two arrays, neither empty, have nothing in common."""
+    cdef char* bounds[4]
+    cdef cnp.ndarray array
+    cdef Py_ssize_t reach
+    cdef int i, axis
+    for i in range(2):
+        array = x if i == 0 else y
+        bounds[2 * i] = bounds[2 * i + 1] = <char*>cnp.PyArray_DATA(array)
+        bounds[2 * i + 1] += cnp.PyArray_ITEMSIZE(array)
+        for axis in range(cnp.PyArray_NDIM(array)):
+            reach = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
+            bounds[2 * i + (reach > 0)] += reach
+    return bounds[1] <= bounds[2] or bounds[3] <= bounds[0]
+
+
 @cython.final
 cdef class Network:
     """A network of L layers on one flat parameter vector.
 
     Parameters
     ----------
-    layer_sizes : tuple of int
-        (n[0], ..., n[L]).
-    activations, slopes : tuple
-        L codes and L floats.
-    loss : int
-        Code of the loss.
+    layers : tuple of LayerSpec
+    loss : LossSpec
     parameters : ndarray
         Flat: W[1] row by row, b[1], W[2], b[2], ...  Held, not copied: what the caller
         writes there is what the network computes with.
     """
 
-    cdef readonly object layer_sizes
+    cdef readonly object layers
+    cdef readonly object loss
     cdef readonly object parameters
     cdef Plan plan
     cdef int type_number
     cdef WorkingMemory memory
     cdef real* column          # two columns of activations for a single example
 
-    def __cinit__(self, layer_sizes, activations, slopes, int loss, parameters):
+    def __cinit__(self, layers, loss, parameters):
         cdef Plan* plan = &self.plan
-        self.layer_sizes = tuple(layer_sizes)
-        self.parameters = parameters
+        self.layers, self.loss, self.parameters = layers, loss, parameters
         self.type_number = cnp.PyArray_TYPE(<cnp.ndarray>parameters)
         self.memory = WorkingMemory.__new__(WorkingMemory)
         plan.theta = flat(parameters)
-        plan.n_layers = len(activations)
-        plan.loss = known(loss, LOSS_CODES)
+        plan.n_layers = len(layers)
         plan.layers = <Layer*>allocate(plan.n_layers * sizeof(Layer) // sizeof(real) + 1)
-        unpack_layers(plan, self.layer_sizes, activations, slopes)
+        plan.loss = unpack_loss(loss)
+        unpack_layers(plan, layers)
         self.column = <real*>allocate(2 * (plan.widest + LANES))
         memset(self.column, 0, 2 * (plan.widest + LANES) * sizeof(real))
 
@@ -79,18 +96,35 @@ cdef class Network:
 
     # --- forward ------------------------------------------------------------------------------
 
-    def try_forward(self, X, int threads=1):
+    def try_forward(self, X, out=None, int threads=1):
         """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
-        and finite.  Else None, and the caller converts X or says what is wrong with it."""
+        and finite; and so must be `out`, where A[L] is written if it is given, writeable
+        and apart from X.  Else None, and the caller converts or says what is wrong."""
         if not is_plain(X, self.type_number, self.plan.n_in):
             return None
         cdef Matrix x = matrix(X)
+        cdef Matrix a
         cdef cnp.npy_intp shape[2]
-        shape[0] = self.plan.n_out
-        shape[1] = x.columns
+        if out is not None:  # nothing is written before all of X has been looked at
+            if not self.can_write(out, X) or not finite_matrix(&x):
+                return None
+            a = matrix(out)
+            self.forward_into(&x, &a, threads, False)
+            return out
+        shape[0], shape[1] = self.plan.n_out, x.columns
         result = cnp.PyArray_SimpleNew(2, shape, self.type_number)
-        cdef Matrix a = matrix(result)
+        a = matrix(result)
         return result if self.forward_into(&x, &a, threads, True) else None
+
+    cdef bint can_write(self, out, X):
+        """Whether `out` can take A[L] of X as it is."""
+        return (
+            is_plain(out, self.type_number, self.plan.n_out)
+            and cnp.PyArray_DIM(<cnp.ndarray>out, 1) == cnp.PyArray_DIM(<cnp.ndarray>X, 1)
+            and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
+            and are_apart(out, X)
+            and are_apart(out, self.parameters)
+        )
 
     def forward(self, X, A, int threads=1):
         """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
@@ -147,42 +181,127 @@ cdef class Network:
 
     # --- forward and backward -------------------------------------------------------------------
 
-    def cost_and_gradients(self, X, Y, gradients, int threads=1):
+    def cost_and_gradients(self, X, Y, weights, gradients, int threads=1):
         """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
         cdef Matrix x = matrix(X)
         cdef Matrix y = matrix(Y)
+        cdef Matrix w
         cdef double cost = 0
         cdef Job job
         memset(&job, 0, sizeof(job))
         job.data.X, job.data.Y, job.data.costs = &x, &y, &cost
-        job.data.batch_size = max(1, x.columns)
-        if gradients is not None:
-            job.data.gradients = flat(gradients)
-            memset(job.data.gradients, 0, self.plan.n_parameters * sizeof(real))
+        job.training.batch_size = max(1, x.columns)
+        if weights is not None:
+            w = matrix(weights)
+            job.data.weights = &w
+        job.data.gradients = self.cleared(gradients)
         self.run_batches(&job, gradients_job, threads, x.columns)
         return cost
 
-    def train(self, X, Y, order, Py_ssize_t batch_size, double learning_rate, costs, int threads=1):
-        """Gradient descent in place: ``W <- W - alpha dW``, ``b <- b - alpha db``.
+    def backward(self, X, dA, gradients, dX, int threads=1):
+        """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples.
+
+        OUT: gradients, flat like the parameters, or None; dX, (n[0], m), or None.
+        """
+        cdef Matrix x = matrix(X)
+        cdef Matrix da = matrix(dA)
+        cdef Matrix dx
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.data.X, job.data.dA = &x, &da
+        job.training.batch_size = max(1, x.columns)
+        if dX is not None:
+            dx = matrix(dX)
+            job.data.dX = &dx
+        job.data.gradients = self.cleared(gradients)
+        self.run_batches(&job, backward_job, threads, x.columns)
+
+    cdef real* cleared(self, gradients) noexcept:
+        """A flat vector of zeros, or NULL."""
+        if gradients is None:
+            return NULL
+        memset(flat(gradients), 0, self.plan.n_parameters * sizeof(real))
+        return flat(gradients)
+
+    # --- training -------------------------------------------------------------------------------
+
+    def train(
+        self, X, Y, weights, order, Py_ssize_t batch_size, spec, scalars, state, uint64_t seed,
+        uint64_t first_step, costs, int threads=1,
+    ):
+        """Train in place: one step of an optimizer for each batch.
 
         One epoch for each element of `costs`, in batches of `batch_size` columns, the
-        last one smaller where m is not a multiple.  ``order`` is None (the columns as
-        they come) or uint32, (len(costs), m): the columns in each epoch's order.
-        Ctrl-C raises KeyboardInterrupt within half a second and leaves the parameters
-        of the last whole epoch.
-        OUT: costs, float64: the mean of the batch costs as computed in each epoch.
+        last one smaller where m is not a multiple.
+
+        Parameters
+        ----------
+        weights : ndarray or None
+            (1, m): those of the examples.
+        order : ndarray or None
+            uint32, (len(costs), m): the columns in each epoch's order; None: as they come.
+        spec : UpdateSpec
+            ``l2 / 2 sum(W^2)`` is added to J, and its derivative to dW; then the gradient is
+            shortened to `clip_norm` where it is longer; then the parameters are updated.
+        scalars : ndarray
+            float64, (steps, k), one row for each step, of any strides.
+        state : ndarray
+            (slots, n_parameters): the vectors that the optimizer keeps.
+        seed, first_step : int
+            The seed of the masks of dropout, uint64, and the number of the first step.
+
+        OUT: the parameters and state, in place; costs, float64: the mean of the batch costs,
+        each as computed before its update.  Ctrl-C raises KeyboardInterrupt within half a
+        second and leaves the parameters and the state of the last whole epoch.
         """
         cdef Matrix x = matrix(X)
         cdef Matrix y = matrix(Y)
+        cdef Matrix w
         cdef Job job
+        cdef Training* training = &job.training
         memset(&job, 0, sizeof(job))
-        job.data.X, job.data.Y, job.data.learning_rate = &x, &y, learning_rate
+        job.data.X, job.data.Y = &x, &y
+        if weights is not None:
+            w = matrix(weights)
+            job.data.weights = &w
         job.data.costs = <double*>cnp.PyArray_DATA(<cnp.ndarray>costs)
-        job.data.epochs = cnp.PyArray_DIM(<cnp.ndarray>costs, 0)
-        job.data.batch_size = max(1, min(batch_size, x.columns))
+        training.epochs = cnp.PyArray_DIM(<cnp.ndarray>costs, 0)
+        training.batch_size = max(1, min(batch_size, x.columns))
+        training.batches = (x.columns + training.batch_size - 1) // training.batch_size
         if order is not None:
-            job.data.order = <const uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>order)
-        self.run_batches(&job, train_job, threads, x.columns * job.data.epochs)
+            training.order = <const uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>order)
+        training.drops = self.has_dropout()
+        training.seed, training.first_step = seed, first_step
+        unpack_update(&training.update, spec)
+        self.unpack_vectors(training, scalars, state)
+        self.run_batches(&job, train_job, threads, x.columns * training.epochs)
+
+    cdef bint has_dropout(self) noexcept:
+        cdef Py_ssize_t l
+        for l in range(self.plan.n_layers):
+            if self.plan.layers[l].keep < 1:
+                return True
+        return False
+
+    cdef int unpack_vectors(self, Training* training, scalars, state) except -1:
+        """Fill in the scalars and the state, and whether the update needs the gradients."""
+        cdef const Update* update = &training.update
+        cdef cnp.ndarray s = <cnp.ndarray>scalars
+        cdef Py_ssize_t slots = cnp.PyArray_DIM(<cnp.ndarray>state, 0)
+        training.scalars = <const char*>cnp.PyArray_DATA(s)
+        training.scalars_stride = cnp.PyArray_STRIDE(s, 0)
+        training.scalar_stride = cnp.PyArray_STRIDE(s, 1)
+        training.n_scalars = cnp.PyArray_DIM(s, 1)
+        training.state = flat(state)
+        training.n_state = slots * self.plan.n_parameters
+        check_vectors(update.code, training.n_scalars, slots)
+        training.fused = (
+            update.code == GRADIENT_DESCENT and update.l2 == 0 and update.decay == 0
+            and not update.clip_norm < INFINITY
+        )
+        return 0
+
+    # --- running a job ----------------------------------------------------------------------------
 
     cdef int run_batches(self, Job* job, Run run, int threads, Py_ssize_t examples) except -1:
         """Cut the examples into blocks and run the job, which sees `examples` in all."""
@@ -191,20 +310,25 @@ cdef class Network:
         job.plan = plan
         cut_batches(job)
         threads = useful_threads(
-            threads, min(work.columns, job.data.batch_size) * plan.macs, examples * plan.macs
+            threads, min(work.columns, job.training.batch_size) * plan.macs, examples * plan.macs
         )
         cdef Py_ssize_t packed = work.columns * work.packed_batches
-        cdef Room[8] rooms = [
+        cdef bint trains = job.training.epochs > 0
+        cdef Room[12] rooms = [
             room(&work.A, plan.features * work.columns),
+            room(&work.D, plan.D_features * work.columns),
             room(&work.dZ, 2 * plan.widest_out * work.columns),
+            room(&work.dX, plan.n_in * work.columns if job.data.dX != NULL else 0),
             room(&work.X, plan.n_in * packed),
             room(&work.Y, plan.n_out * packed),
+            room(&work.weights, packed if job.data.weights != NULL else 0),
             room(<real**>&work.panel_costs, 2 * panels_of(work.columns)),
-            room(&work.gradients, plan.n_parameters),
-            room(&work.whole_epoch, plan.n_parameters),
+            room(<real**>&work.chunk_sums, 4 * chunks_of(plan.n_parameters) if trains else 0),
+            room(&work.gradients, plan.n_parameters if trains else 0),
+            room(&work.whole_epoch, plan.n_parameters + job.training.n_state if trains else 0),
             room(&work.scratch, threads * scratch_size()),
         ]
-        return self.run(job, run, threads, True, rooms, 8)
+        return self.run(job, run, threads, True, rooms, 12)
 
     cdef int run(
         self, Job* job, Run run, int threads, bint has_barriers, const Room* rooms, int count
@@ -214,11 +338,8 @@ cdef class Network:
         try:
             run_team(job, run, threads, has_barriers)
             if job.control.interrupted:
-                if job.data.epochs > 0:
-                    memcpy(
-                        self.plan.theta, job.work.whole_epoch,
-                        self.plan.n_parameters * sizeof(real),
-                    )
+                if job.training.epochs > 0:
+                    restore_epoch(job)
                 raise_pending()
         finally:
             self.memory.release_workspace(memory)

@@ -9,25 +9,44 @@ cdef struct Plan:
     Py_ssize_t n_out
     Py_ssize_t widest             # of all layers, the input included
     Py_ssize_t widest_out         # the input not included
-    Py_ssize_t features           # rows of A of all layers
+    Py_ssize_t features           # rows of A of all layers,
+    Py_ssize_t D_features         # and of D
     Py_ssize_t n_parameters
     Py_ssize_t macs               # multiply-adds per example, forward and backward
-    int loss
+    Loss loss
     real* theta                   # the flat parameters
 
 
 cdef struct Data:
-    # What the caller gave, and where the results go.
+    # What the caller gave, and where the results go; NULL what there is not.
     const Matrix* X
-    const Matrix* Y               # targets,
-    const Matrix* A               # or, forward: the output
-    bint check_finite             # forward: refuse an X that is not finite
+    const Matrix* A               # forward: the output,
+    bint check_finite             # and whether to refuse an X that is not finite
+    const Matrix* Y               # targets
+    const Matrix* weights         # of the examples
+    const Matrix* dA              # backward: of the output
+    const Matrix* dX
+    real* gradients               # of cost_and_gradients and backward
+    double* costs
+
+
+cdef struct Training:
+    # And for training; a single pass is one batch.
     const uint32_t* order         # of all epochs, or NULL
     Py_ssize_t batch_size
+    Py_ssize_t batches            # of an epoch
     Py_ssize_t epochs
-    double learning_rate
-    real* gradients               # or NULL: the cost alone
-    double* costs
+    Update update
+    bint fused                    # the update is made where dW is summed
+    const char* scalars           # of all steps
+    Py_ssize_t scalars_stride     # in bytes, from step to step
+    Py_ssize_t scalar_stride      # and from one of a step to the next
+    Py_ssize_t n_scalars
+    real* state
+    Py_ssize_t n_state            # elements of it
+    bint drops                    # there is dropout
+    uint64_t seed
+    uint64_t first_step
 
 
 cdef struct Workspace:
@@ -37,12 +56,16 @@ cdef struct Workspace:
     Py_ssize_t packed_batches     # and so many batches are packed at a time: 1
     Py_ssize_t layer_buffer       # forward: elements of the panels of one layer
     real* A                       # panels of A of all layers; forward: two layer buffers a thread
+    real* D                       # panels of the D that are kept
     real* dZ                      # of two layers, which take turns
+    real* dX                      # panels of a block
     real* X                       # panels of the packed batches
-    real* Y
-    real* gradients               # of a batch that has several blocks
-    real* whole_epoch             # the parameters when the epoch began
+    real* Y                       # backward: of dA
+    real* weights
+    real* gradients               # of a batch, where the update is not fused
+    real* whole_epoch             # the parameters when the epoch began, and the state
     double* panel_costs
+    double* chunk_sums            # see `take_step`: of two kinds, one after the other
     real* scratch                 # SCRATCH_BYTES for each thread
 
 
@@ -57,8 +80,19 @@ cdef struct Control:
 cdef struct Job:
     const Plan* plan
     Data data
+    Training training
     Workspace work
     Control control
+
+
+cdef struct Block:
+    # Examples that go through the network together, in panels.
+    const real* X
+    const real* Y                 # or dA
+    const real* weights           # or NULL
+    Py_ssize_t count
+    Py_ssize_t first              # the place of the first one in its batch
+    uint64_t step                 # number of the step, for the masks
 
 
 cdef inline bint stopped(Job* job) noexcept nogil:
@@ -75,7 +109,7 @@ cdef void poll(Job* job, Py_ssize_t count) noexcept nogil:
                 raise_flag(&job.control.interrupted)
 
 
-# --- how the examples are cut -----------------------------------------------------------------
+# --- where things are in the working memory -----------------------------------------------------
 
 
 cdef inline Py_ssize_t scratch_size() noexcept nogil:
@@ -84,6 +118,39 @@ cdef inline Py_ssize_t scratch_size() noexcept nogil:
 
 cdef inline real* scratch_of(Job* job, int thread) noexcept nogil:
     return job.work.scratch + thread * scratch_size()
+
+
+cdef inline real* A_of(Job* job, Py_ssize_t l) noexcept nogil:
+    return job.work.A + job.plan.layers[l].A * job.work.columns
+
+
+cdef inline real* D_of(Job* job, Py_ssize_t l) noexcept nogil:
+    """Panels of D, or NULL where this layer has none in this job."""
+    cdef const Layer* layer = &job.plan.layers[l]
+    if is_from_z(layer.activation) or (layer.has_D and job.training.drops):
+        return job.work.D + layer.D * job.work.columns
+    return NULL
+
+
+cdef inline real* dZ_of(Job* job, Py_ssize_t l) noexcept nogil:
+    return job.work.dZ + l % 2 * job.plan.widest_out * job.work.columns
+
+
+cdef inline const double* scalars_of(
+    const Training* training, Py_ssize_t step, double* scalars
+) noexcept nogil:
+    """The scalars of a step, copied to where its formula can read MAX_SCALARS of them."""
+    cdef Py_ssize_t k
+    for k in range(MAX_SCALARS):
+        scalars[k] = 0
+    for k in range(training.n_scalars):
+        scalars[k] = (<const double*>(
+            training.scalars + step * training.scalars_stride + k * training.scalar_stride
+        ))[0]
+    return scalars
+
+
+# --- how the examples are cut -----------------------------------------------------------------
 
 
 cdef inline Py_ssize_t block_columns(
@@ -118,16 +185,16 @@ cdef void cut_batches(Job* job) noexcept nogil:
     """Fill in the sizes of training, or of one pass forward and backward."""
     cdef const Plan* plan = job.plan
     cdef Workspace* work = &job.work
-    cdef Py_ssize_t batch = job.data.batch_size
+    cdef Py_ssize_t batch = job.training.batch_size
     cdef Py_ssize_t m = job.data.X.columns
     cdef Py_ssize_t packed = plan.n_in + plan.n_out
-    cdef Py_ssize_t computed = plan.features + 2 * plan.widest_out
+    cdef Py_ssize_t computed = plan.features + plan.D_features + 2 * plan.widest_out
     cdef Py_ssize_t room = TRAIN_BLOCK_BYTES
     work.columns = block_columns(batch, packed + computed, TRAIN_BLOCK_BYTES)
     work.batch_is_block = batch <= work.columns
     work.packed_batches = 1
     if work.batch_is_block:
-        if job.data.order != NULL:
+        if job.training.order != NULL:
             room -= m * <Py_ssize_t>sizeof(uint32_t)
         room = max(<Py_ssize_t>MIN_PACKED_BATCHES_BYTES, room) // <Py_ssize_t>sizeof(real)
         room -= work.columns * computed

@@ -37,10 +37,19 @@ cdef int run_team(Job* job, Run run, int threads, bint has_barriers) except -1:
     """Run the job on up to `threads` threads; fewer where the system has no more.
 
     Whatever else keeps a thread from starting is raised, before any work is done; those that
-    were started leave.  So is the exception that interrupted the job.
+    were started leave.
     """
-    cdef Team together = Team.__new__(Team)
+    cdef team alone
+    cdef Team together
     cdef int helpers = 0
+    if threads <= 1:
+        memset(&alone, 0, sizeof(alone))
+        alone.size = 1
+        job.control.team = &alone
+        with nogil:
+            run(job, 0)
+        return 0
+    together = Team.__new__(Team)
     job.control.team, together.job, together.run = &together.team, job, run
     try:
         while helpers < threads - 1:

@@ -38,12 +38,8 @@ cdef struct Tiles:
     int late_activation      # applied to the stored tile, or LINEAR
     real alpha               # of the activations
     real scale               # of ADD
-    const real* other        # for TIMES_DERIVATIVE: the output of g, placed as c is, PANEL apart
-
-
-cdef inline const real* moved(const real* p, Py_ssize_t n) noexcept nogil:
-    """p + n, or NULL where p is."""
-    return p + n if p != NULL else NULL
+    const real* other        # for TIMES and TIMES_DERIVATIVE: a factor, or the output of g,
+                             # placed as c is, PANEL apart
 
 
 cdef inline void finish_rows "fastnn_finish_rows"(
@@ -51,6 +47,7 @@ cdef inline void finish_rows "fastnn_finish_rows"(
     Py_ssize_t c_stride, const real* other, real alpha, real scale,
 ) noexcept nogil:
     """The sums of a tile to c, in the way of the epilogue."""
+    cdef vector derivative  # not used
     cdef int i
     for i in range(rows):
         if epilogue == ADD:
@@ -63,10 +60,14 @@ cdef inline void finish_rows "fastnn_finish_rows"(
                 right[i] = right[i] * derivative_of(
                     load(other + i * PANEL + LANES), activation, alpha
                 )
-        else:  # ACTIVATE
-            left[i] = activated(left[i], activation, alpha)
+        elif epilogue == TIMES:
+            left[i] = left[i] * load(other + i * PANEL)
             if registers == 2:
-                right[i] = activated(right[i], activation, alpha)
+                right[i] = right[i] * load(other + i * PANEL + LANES)
+        else:  # ACTIVATE
+            left[i] = activated(left[i], activation, alpha, &derivative)
+            if registers == 2:
+                right[i] = activated(right[i], activation, alpha, &derivative)
         store(c + i * c_stride, left[i])
         if registers == 2:
             store(c + i * c_stride + LANES, right[i])
@@ -77,15 +78,15 @@ cdef void activate_stored(const Tiles* t, int rows, int lanes, Py_ssize_t count)
     cdef Py_ssize_t tile, i
     cdef real* c
     if t.c_stride == PANEL and t.c_step == rows * PANEL:  # all in one piece
-        activate_run(t.c, count * rows * PANEL, t.late_activation, t.alpha, t.c)
+        activate_run(t.c, count * rows * PANEL, t.late_activation, t.alpha, t.c, NULL)
         return
     for tile in range(count):
         c = t.c + tile * t.c_step
         if t.c_stride == PANEL:
-            activate_run(c, rows * PANEL, t.late_activation, t.alpha, c)
+            activate_run(c, rows * PANEL, t.late_activation, t.alpha, c, NULL)
             continue
         for i in range(rows):
-            activate_run(c, lanes, t.late_activation, t.alpha, c)
+            activate_run(c, lanes, t.late_activation, t.alpha, c, NULL)
             c += t.c_stride
 
 

@@ -1,87 +1,215 @@
-# Epochs of gradient descent: batches, and their updates.
+# Epochs: the steps of an optimizer, one for each batch.
+
+
+cdef void clear_share(Job* job, int thread) noexcept nogil:
+    """This thread's share of the gradients zero; a barrier lies between this and their sums."""
+    cdef Py_ssize_t first, stop
+    share(job.plan.n_parameters, thread, job.control.team.size, &first, &stop)
+    memset(job.work.gradients + first, 0, (stop - first) * sizeof(real))
+
+
+cdef inline Py_ssize_t chunks_of(Py_ssize_t n) noexcept nogil:
+    return (n + CHUNK_ELEMENTS - 1) // CHUNK_ELEMENTS
+
+
+cdef void penalize_run(
+    Job* job, Py_ssize_t first, Py_ssize_t stop, double* squares
+) noexcept nogil:
+    """dW += l2 W for parameters first ... stop.  OUT: squares, + sum(W^2)."""
+    cdef const Plan* plan = job.plan
+    cdef real l2 = <real>job.training.update.l2
+    cdef real* gradients = job.work.gradients
+    cdef Py_ssize_t l, i, start, end
+    for l in range(plan.n_layers):
+        start, end = max(first, plan.layers[l].W), min(stop, plan.layers[l].b)
+        if start < end:
+            squares[0] += sum_of_squares(plan.theta + start, end - start)
+            for i in range(start, end):
+                gradients[i] += l2 * plan.theta[i]
+
+
+cdef double penalize_and_clip(Job* job, int thread) noexcept nogil:
+    """The gradients with the derivative of the penalty, and no longer than they may be.
+
+    Return the penalty l2 / 2 sum(W^2).  Each thread leaves with its share done.
+    """
+    cdef const Update* update = &job.training.update
+    cdef Py_ssize_t n = job.plan.n_parameters
+    cdef Py_ssize_t chunks = chunks_of(n)
+    cdef double* of_weights = job.work.chunk_sums
+    cdef double* of_gradients = of_weights + chunks
+    cdef bint clips = update.clip_norm < INFINITY
+    cdef Py_ssize_t chunk, first, stop, start, end
+    cdef double weights = 0
+    cdef double gradients = 0
+    share(chunks, thread, job.control.team.size, &first, &stop)
+    for chunk in range(first, stop):
+        start, end = chunk * CHUNK_ELEMENTS, min((chunk + 1) * CHUNK_ELEMENTS, n)
+        of_weights[chunk] = of_gradients[chunk] = 0
+        if update.l2 != 0:
+            penalize_run(job, start, end, &of_weights[chunk])
+        if clips:
+            of_gradients[chunk] = sum_of_squares(job.work.gradients + start, end - start)
+    team_barrier(job.control.team, thread)
+    for chunk in range(chunks):
+        weights += of_weights[chunk]
+        gradients += of_gradients[chunk]
+    gradients = sqrt(gradients)
+    if clips and gradients > update.clip_norm:
+        share(n, thread, job.control.team.size, &first, &stop)
+        scale_line(job.work.gradients + first, <real>(update.clip_norm / gradients), stop - first)
+    return update.l2 / 2 * weights
+
+
+cdef void update_share(Job* job, const double* scalars, int thread) noexcept nogil:
+    """The update of this thread's share of the parameters; weights decay, biases do not."""
+    cdef const Plan* plan = job.plan
+    cdef const Training* training = &job.training
+    cdef Py_ssize_t first, stop, l, k, start, end
+    cdef Py_ssize_t bounds[3]
+    share(plan.n_parameters, thread, job.control.team.size, &first, &stop)
+    if training.update.decay == 0:
+        update_line(
+            &training.update, scalars, False, plan.theta + first, job.work.gradients + first,
+            training.state + first if training.state != NULL else NULL, plan.n_parameters,
+            stop - first,
+        )
+        return
+    for l in range(plan.n_layers):
+        bounds[0], bounds[1] = plan.layers[l].W, plan.layers[l].b
+        bounds[2] = bounds[1] + plan.layers[l].n_out
+        for k in range(2):
+            start, end = max(first, bounds[k]), min(stop, bounds[k + 1])
+            if start < end:
+                update_line(
+                    &training.update, scalars, k == 0, plan.theta + start,
+                    job.work.gradients + start,
+                    training.state + start if training.state != NULL else NULL,
+                    plan.n_parameters, end - start,
+                )
+
+
+cdef double take_step(Job* job, const double* scalars, int thread) noexcept nogil:
+    """The update from the gradients of a batch, and a barrier.  Return the penalty."""
+    cdef const Update* update = &job.training.update
+    cdef double penalty = 0
+    if update.l2 != 0 or update.clip_norm < INFINITY:
+        penalty = penalize_and_clip(job, thread)
+    update_share(job, scalars, thread)
+    team_barrier(job.control.team, thread)
+    return penalty
 
 
 cdef double epoch_of_large_batches(
-    Job* job, const uint32_t* order, int thread, bint* over
+    Job* job, const uint32_t* order, Py_ssize_t step, int thread, bint* over
 ) noexcept nogil:
     """One epoch, returning the sum of the batch costs, where a batch has several blocks.
 
+    step: the number of its first step in this call.
     OUT: over, whether this thread is to stop.
     """
-    cdef Py_ssize_t first, count, i, start, stop
-    cdef double total = 0
-    cdef real learning_rate = <real>job.data.learning_rate
-    cdef real* gradients = job.work.gradients
-    for first from 0 <= first < job.data.X.columns by job.data.batch_size:
-        count = min(job.data.batch_size, job.data.X.columns - first)
-        share(job.plan.n_parameters, thread, job.control.team.size, &start, &stop)
-        memset(gradients + start, 0, (stop - start) * sizeof(real))
-        total += run_blocks(
-            job, order, first, count, <real>1 / <real>count, gradients, thread, over
-        ) / count
+    cdef const Training* training = &job.training
+    cdef Py_ssize_t m = job.data.X.columns
+    cdef double scalars[MAX_SCALARS]
+    cdef Py_ssize_t first, count
+    cdef double total
+    cdef double costs = 0
+    for first from 0 <= first < m by training.batch_size:
+        count = min(training.batch_size, m - first)
+        total = total_of(job.data.weights, order, first, count)
+        clear_share(job, thread)
+        costs += run_blocks(
+            job, order, first, count, training.first_step + <uint64_t>step,
+            <real>1 / <real>total, job.work.gradients, thread, over,
+        ) / total
         if over[0]:
             break
-        share(job.plan.n_parameters, thread, job.control.team.size, &start, &stop)
-        for i in range(start, stop):
-            job.plan.theta[i] -= learning_rate * gradients[i]
-        team_barrier(job.control.team, thread)
-    return total
+        costs += take_step(job, scalars_of(training, step, scalars), thread)
+        step += 1
+    return costs
 
 
 cdef double epoch_of_small_batches(
-    Job* job, const uint32_t* order, bint is_packed, int thread, bint* over
+    Job* job, const uint32_t* order, bint is_packed, Py_ssize_t step, int thread, bint* over
 ) noexcept nogil:
     """One epoch, returning the sum of the batch costs, where a batch is one block.
 
-    Several batches are packed at a time, unless all are already; the update is made where dW is
-    summed.
+    Several batches are packed at a time, unless all are already.  Plain gradient descent is
+    fused: the update is made where dW is summed.
     """
+    cdef const Training* training = &job.training
     cdef Py_ssize_t m = job.data.X.columns
-    cdef Py_ssize_t batch_size = job.data.batch_size
+    cdef Py_ssize_t batch_size = training.batch_size
     cdef Py_ssize_t together = job.work.packed_batches * batch_size
-    cdef Py_ssize_t first, batch, count
-    cdef double total = 0
+    cdef double scalars[MAX_SCALARS]
+    cdef Py_ssize_t first, batch, count, start
+    cdef double total
+    cdef double costs = 0
+    cdef Block block
     for first from 0 <= first < m by together:
         if not is_packed:
-            count = min(together, m - first)
-            pack_share(job, job.data.X, order, first, count, batch_size, job.work.X, thread)
-            pack_share(job, job.data.Y, order, first, count, batch_size, job.work.Y, thread)
-            team_barrier(job.control.team, thread)
+            pack_examples(job, order, first, min(together, m - first), batch_size, thread)
         for batch in range(job.work.packed_batches):
-            count = min(batch_size, m - first - batch * batch_size)
+            start = first + batch * batch_size
+            count = min(batch_size, m - start)
             if count <= 0:
                 break
-            total += run_block(
-                job, job.work.X + batch * job.plan.n_in * job.work.columns,
-                job.work.Y + batch * job.plan.n_out * job.work.columns, count,
-                <real>(-job.data.learning_rate / count), job.plan.theta, thread, over,
-            ) / count
+            block = packed_block(job, batch, count)
+            block.step = training.first_step + <uint64_t>step
+            total = total_of(job.data.weights, order, start, count)
+            scalars_of(training, step, scalars)
+            if training.fused:
+                costs += run_block(
+                    job, &block, <real>(-scalars[0] / total), job.plan.theta, thread, over
+                ) / total
+            else:
+                clear_share(job, thread)
+                costs += run_block(
+                    job, &block, <real>1 / <real>total, job.work.gradients, thread, over
+                ) / total
             if over[0]:
-                return total
-    return total
+                return costs
+            if not training.fused:
+                costs += take_step(job, scalars, thread)
+            step += 1
+    return costs
+
+
+cdef void save_epoch(Job* job) noexcept nogil:
+    cdef Py_ssize_t n = job.plan.n_parameters
+    memcpy(job.work.whole_epoch, job.plan.theta, n * sizeof(real))
+    if job.training.n_state > 0:
+        memcpy(job.work.whole_epoch + n, job.training.state, job.training.n_state * sizeof(real))
+
+
+cdef void restore_epoch(Job* job) noexcept nogil:
+    cdef Py_ssize_t n = job.plan.n_parameters
+    memcpy(job.plan.theta, job.work.whole_epoch, n * sizeof(real))
+    if job.training.n_state > 0:
+        memcpy(job.training.state, job.work.whole_epoch + n, job.training.n_state * sizeof(real))
 
 
 cdef void train_job(Job* job, int thread) noexcept nogil:
     """All epochs; if interrupted, the parameters are those of an unfinished one."""
-    cdef Py_ssize_t m = job.data.X.columns
-    cdef Py_ssize_t batches = (m + job.data.batch_size - 1) // job.data.batch_size
-    cdef const uint32_t* order = job.data.order
-    cdef double total
-    cdef Py_ssize_t epoch
+    cdef const Training* training = &job.training
+    cdef const uint32_t* order = training.order
+    cdef Py_ssize_t epoch, step
+    cdef double costs
     cdef bint is_packed = False
     cdef bint over = False
-    for epoch in range(job.data.epochs):
+    for epoch in range(training.epochs):
+        step = epoch * training.batches
         if thread == 0:
-            memcpy(job.work.whole_epoch, job.plan.theta, job.plan.n_parameters * sizeof(real))
+            save_epoch(job)
         team_barrier(job.control.team, thread)
         if job.work.batch_is_block:
-            total = epoch_of_small_batches(job, order, is_packed, thread, &over)
-            is_packed = order == NULL and job.work.packed_batches == batches
+            costs = epoch_of_small_batches(job, order, is_packed, step, thread, &over)
+            is_packed = order == NULL and job.work.packed_batches == training.batches
         else:
-            total = epoch_of_large_batches(job, order, thread, &over)
+            costs = epoch_of_large_batches(job, order, step, thread, &over)
         if over:
             return
         if thread == 0:
-            job.data.costs[epoch] = total / max(batches, 1)
+            job.data.costs[epoch] = costs / max(training.batches, 1)
         if order != NULL:
-            order += m
+            order += job.data.X.columns

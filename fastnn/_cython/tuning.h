@@ -3,7 +3,7 @@
  * "Measured" means on an AVX-512 server core (48 KB L1d, 2 MB L2) and on Zen 3 (32 KB, 512 KB);
  * the notes are in bench/NOTES.md.  They are sizes that fit both, not asked of the machine: what
  * the system says of its caches is often wrong in a virtual machine, and bits depend on
- * DEPTH_BLOCK and BLOCK_COLUMNS.  What follows from the registers alone (LANES, PANEL,
+ * DEPTH_BLOCK, BLOCK_COLUMNS and CHUNK_ELEMENTS.  What follows from the registers alone (LANES, PANEL,
  * TILE_ROWS) stands in vector.h. */
 #ifndef FASTNN_TUNING_H
 #define FASTNN_TUNING_H
@@ -62,6 +62,12 @@ enum {
     UNPACKED_ROWS = 3,
     /* Elements of Z (16 or 32 KB) that such a layer keeps in the L1 cache while X streams by. */
     UNPACKED_ELEMENTS = 4096,
+
+    /* --- optimizers ----------------------------------------------------------------------- */
+
+    /* Parameters whose squares are summed at a time (16 or 32 KB): however many threads share the
+     * chunks, their sums are added in the same order. */
+    CHUNK_ELEMENTS = 4096,
 
     /* --- threads ---------------------------------------------------------------------------- */
 

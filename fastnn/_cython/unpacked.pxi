@@ -95,11 +95,11 @@ cdef void activate_view(const Layer* layer, OutputView A, Py_ssize_t panels) noe
     cdef real* row
     for p in range(panels):
         if layer.activation == SOFTMAX:
-            activate_panel(A.data + p * A.panel_stride, layer.n_out, SOFTMAX, 0)
+            activate_panel(A.data + p * A.panel_stride, layer.n_out, SOFTMAX, 0, NULL)
             continue
         for i in range(layer.n_out):
             row = A.data + p * A.panel_stride + i * A.row_stride
-            activate_run(row, PANEL, layer.activation, layer.alpha, row)
+            activate_run(row, PANEL, layer.activation, layer.alpha, row, NULL)
 
 
 cdef bint finite_view(OutputView A, Py_ssize_t n, Py_ssize_t panels) noexcept nogil:

@@ -86,13 +86,21 @@ static inline vector choose(mask m, vector a, vector b)
 /* Comparisons with NaN are false: the choice then falls on b. */
 static inline vector where_less(vector x, vector y, vector a, vector b) { return choose(x < y, a, b); }
 static inline vector where_positive(vector x, vector a, vector b) { return choose(x > (vector){0}, a, b); }
+static inline vector where_not_positive(vector x, vector a, vector b) { return choose(x <= (vector){0}, a, b); }
 static inline vector where_not_nan(vector x, vector a, vector b) { return choose(x == x, a, b); }
 /* x if x > y, else y; and x if x < y, else y.  A NaN in y comes through.  x86 has it as one
  * instruction, which the compiler does not see in the comparison. */
 #if defined(FASTNN_X86)
 static inline vector maximum(vector x, vector y) { return (vector)FASTNN_X86(max)(x, y); }
 static inline vector minimum(vector x, vector y) { return (vector)FASTNN_X86(min)(x, y); }
+static inline vector square_root(vector x) { return (vector)FASTNN_X86(sqrt)(x); }
 #else
+static inline vector square_root(vector x)
+{
+    for (int l = 0; l < LANES; l++)
+        x[l] = REAL_IS_FLOAT ? __builtin_sqrtf(x[l]) : __builtin_sqrt(x[l]);
+    return x;
+}
 static inline vector maximum(vector x, vector y) { return choose(x > y, x, y); }
 static inline vector minimum(vector x, vector y) { return choose(x < y, x, y); }
 #endif

@@ -1,4 +1,4 @@
-# exp, log, sigmoid and tanh of a register, without a branch.
+# exp, log, sigmoid, tanh and gelu of a register, without a branch.
 #
 # The polynomials are those of fastnn/_polynomials.py, which also says how they were made; their
 # error is far below the last bit.  ln 2 is split in two so that n * LN2_HIGH is exact (Cody and
@@ -8,11 +8,12 @@
 
 cdef extern from "polynomials.h" nogil:  # setup.py writes it
     enum:
-        EXP_COUNT, LOG_COUNT, TANH_HALF_N_COUNT, TANH_HALF_D_COUNT
+        EXP_COUNT, LOG_COUNT, TANH_HALF_N_COUNT, TANH_HALF_D_COUNT, MILLS_COUNT
     const real* EXP
     const real* LOG
     const real* TANH_HALF_N
     const real* TANH_HALF_D
+    const real* MILLS
 
 
 cdef inline vector exp_reduce(vector x, vector* shifted) noexcept nogil:
@@ -77,7 +78,7 @@ cdef inline vector tanh_by_half(vector x) noexcept nogil:
     cdef vector c = minimum(splat(9.0), magnitude(x))  # beyond, the result is 1
     cdef vector z = c * c
     cdef vector N = c * z * polynomial(z, TANH_HALF_N, TANH_HALF_N_COUNT) + c
-    cdef vector u = z * polynomial(z, TANH_HALF_D, TANH_HALF_D_COUNT)  # D = 2 + u exactly
+    cdef vector u = z * polynomial(z, TANH_HALF_D, TANH_HALF_D_COUNT)  # D - 2, to the last bit
     cdef vector twice_ND, difference
     twice_ND = N * u + (N + N)
     twice_ND = twice_ND + twice_ND
@@ -106,6 +107,69 @@ cdef inline vector tanh_by_exp(vector x) noexcept nogil:
 cdef inline vector tanh(vector x) noexcept nogil:
     """tanh |x|, and the sign of x."""
     return with_sign(tanh_by_half(x) if SINGLE else tanh_by_exp(x), sign_bit(x))
+
+
+cdef inline vector exp_half_square(vector x, vector* shifted, vector* curved) noexcept nogil:
+    """r of exp(-x^2 / 2) = 2^n (1 + r + curved), 0 <= x <= 39 (15).  OUT: shifted = n + MAGIC.
+
+    With c, x rounded to so few bits that its square is exact, -x^2 / 2 is
+    -c^2 / 2 + (c - x) (c + x) / 2, where the second part is small: |r| <= ln(2) / 2 + 0.03 in
+    float32, + 2e-5 in float64, where EXP is still good to the last bit.
+    """
+    cdef vector near = splat(49152.0 if SINGLE else 6442450944.0)  # 1.5 * 2^15, 1.5 * 2^32
+    cdef vector c = (x + near) - near
+    cdef vector half_square = splat(-0.5) * c * c
+    cdef vector rest = splat(0.5) * (c - x) * (c + x)
+    cdef vector high = exp_reduce(half_square, shifted)
+    cdef vector r
+    if not SINGLE:
+        rest = rest + exp_reduce_lost(half_square, shifted[0], high)
+    r = high + rest
+    curved[0] = r * r * polynomial(r, EXP, EXP_COUNT) + ((high - r) + rest)
+    return r
+
+
+cdef inline vector mills(vector x, vector* twice, vector* lost) noexcept nogil:
+    """m = (1 - Phi(x)) exp(x^2 / 2) for x >= 0.  OUT: twice + lost = 2 x m, with more digits.
+
+    Both are quotients by 1 + x, corrected by their remainders and by what rounding took from
+    1 + x; the numerator of `twice` by what rounding took from it, too.
+    """
+    cdef vector denominator = x + splat(1)
+    cdef vector inverse = splat(1) / (denominator * (x + splat(4)))  # of both: one division
+    cdef vector v = denominator * inverse
+    cdef vector part = x * v * polynomial(splat(1) - splat(8) * v, MILLS, MILLS_COUNT)
+    cdef vector numerator = x + (x + x) * part
+    cdef vector half = splat(0.5) + part
+    cdef vector one_lost = x - (denominator - splat(1))
+    cdef vector m
+    inverse = (x + splat(4)) * inverse
+    twice[0] = numerator * inverse
+    lost[0] = inverse * (
+        (remainder_of(numerator, twice[0], denominator) - twice[0] * one_lost)
+        + ((x - numerator) + (x + x) * part)
+    )
+    m = half * inverse
+    return m + inverse * (remainder_of(half, m, denominator) - m * one_lost)
+
+
+cdef inline vector gelu(vector z, vector* derivative) noexcept nogil:
+    """z Phi(z) = max(z, 0) - |z| (1 - Phi(|z|)).  OUT: derivative, Phi(z) + z phi(z)."""
+    cdef vector end = splat(15.0 if SINGLE else 39.0)  # beyond, the tail's product with z is 0
+    cdef vector x = minimum(end, magnitude(z))
+    # As in exp_negative: 2^n, and the result, may be subnormal.
+    cdef vector back = splat(2.710505431213761e-20 if SINGLE else 3.7291703656001034e-155)
+    cdef vector forth = splat(3.6893488147419103e19 if SINGLE else 2.6815615859885194e154)
+    cdef vector shifted, curved, twice, lost, power, density, slope, value
+    cdef vector r = exp_half_square(x, &shifted, &curved)
+    cdef vector m = mills(x, &twice, &lost)
+    power = power_of_two(shifted, 64 if SINGLE else 512)
+    density = splat(1) + (r + curved)
+    slope = (m - splat(0.3989422804014327) * x) * density * power * (back + back)
+    derivative[0] = where_less(z, splat(0), slope, splat(1) - slope)
+    twice = twice + (twice * r + (twice * curved + lost * density))
+    value = (where_positive(z, x, splat(0)) * forth - twice * power) * back
+    return where_less(end, z, z, with_sign(magnitude(value), sign_bit(z)))
 
 
 cdef inline vector log(vector x) noexcept nogil:

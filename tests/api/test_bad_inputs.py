@@ -6,6 +6,9 @@ The numbers are those of the project's list of bad inputs and faults.
 
 # ruff: noqa: E501  (a row of a table is one line)
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -44,7 +47,9 @@ class Scene:
 OF_X = {
     "forward": lambda s, X: s.net.forward(X),
     "forward with cache": lambda s, X: s.net.forward(X, cache=True),
+    "forward into out": lambda s, X: s.net.forward(X, out=np.empty((2, 8), "f4")),
     "predict": lambda s, X: s.net.predict(X),
+    "backward": lambda s, X: s.net.backward(X, np.ones((2, 8), "f4")),
 }
 OF_X_AND_Y = {
     "cost": lambda s, X, Y: s.net.cost(X, Y),
@@ -175,7 +180,6 @@ OPTIONS = [
     (dict(learning_rate=np.nan), ValueError, "learning_rate.*got nan"),
     (dict(learning_rate=np.inf), ValueError, "learning_rate.*got inf"),
     (dict(learning_rate="0.1"), TypeError, "learning_rate.*got '0.1'"),
-    (dict(learning_rate=None), TypeError, "learning_rate.*got None"),
     (dict(learning_rate=[0.1]), TypeError, "learning_rate"),
     (dict(batch_size=0), ValueError, "batch_size must be an integer >= 1, got 0"),
     (dict(batch_size=-1), ValueError, "batch_size.*got -1"),
@@ -188,6 +192,44 @@ OPTIONS = [
     (dict(progress=3), TypeError, "progress must be None, True, False or a function, got 3"),
     (dict(threads=0), ValueError, "threads must be an integer from 1 to"),
     (dict(threads=1.5), TypeError, "threads must be an integer"),
+    (dict(epochs=2**62), ValueError, f"epochs must be at most {2**40}, got {2**62}"),
+    (dict(learning_rate=1e-60), ValueError, "learning_rate: 1e-60 becomes 0 in float32"),
+    (dict(learning_rate=1e60), ValueError, r"learning_rate: 1e\+60 overflows in float32"),
+    (dict(learning_rate=b"0.1"), TypeError, "learning_rate.*got b'0.1'"),
+    (dict(learning_rate=np.True_), TypeError, "learning_rate.*got (np.)?True"),
+    (dict(optimizer=None), TypeError, "optimizer must be a name or an Optimizer, got None"),
+    (dict(l2=-1), ValueError, "l2 must be a finite number >= 0, got -1"),
+    (dict(l2=np.nan), ValueError, "l2 must be a finite number >= 0, got nan"),
+    (dict(l2="1"), TypeError, "l2 must be a finite number"),
+    (dict(l2=None), TypeError, "l2 must be a finite number"),
+    (dict(l2=1e60), ValueError, "l2: .*overflows in float32"),
+    (dict(clip_norm=0), ValueError, "clip_norm must be a finite number > 0, got 0"),
+    (dict(clip_norm=-1.0), ValueError, "clip_norm must be a finite number > 0, got -1.0"),
+    (dict(clip_norm=np.inf), ValueError, "clip_norm must be a finite number > 0, got inf"),
+    (dict(clip_norm="1"), TypeError, "clip_norm must be a finite number"),
+    (dict(clip_norm=1e-60), ValueError, "clip_norm: 1e-60 becomes 0 in float32"),
+    (dict(lr=0.1), TypeError, r"fit\(\) got an unexpected keyword argument 'lr'; did you mean 'learning_rate'\?$"),
+    (dict(n_epochs=3), TypeError, r"unexpected keyword argument 'n_epochs'; did you mean 'epochs'\?"),
+    (dict(epoch=3), TypeError, r"unexpected keyword argument 'epoch'; did you mean 'epochs'\?"),
+    (dict(max_iter=3), TypeError, r"'max_iter'; did you mean 'epochs'\?"),
+    (dict(weight_decay=3), TypeError, r"'weight_decay'; did you mean 'l2'\?"),
+    (dict(xyzzy=3), TypeError, "unexpected keyword argument 'xyzzy'$"),
+]  # fmt: skip
+
+WEIGHTS = [
+    ("28 shape", np.ones(3), ValueError, r"sample_weight has shape \(3,\), wanted \(8,\), one per example"),
+    ("28 2-D", np.ones((1, 8)), ValueError, r"Sample weights must be 1D array or None: sample_weight has shape \(1, 8\)"),
+    ("28 scalar", 1.0, ValueError, "Sample weights must be 1D array or None"),
+    ("28 NaN", np.full(8, np.nan), ValueError, r"Input sample_weight contains NaN\."),
+    ("28 inf", np.full(8, np.inf), ValueError, "Input sample_weight contains infinity"),
+    ("28 too large", np.full(8, 1e300), ValueError, "sample_weight contains infinity or a value too large"),
+    ("28 all 0", np.zeros(8), ValueError, "sample_weight is 0 for every example"),
+    ("28 all 0 in float32", np.full(8, 1e-300), ValueError, "sample_weight is 0 for every example"),
+    ("28 negative", np.arange(8) - 1.5, ValueError, "sample_weight must not be negative, got -1.5"),
+    ("8 complex", np.ones(8, complex), ValueError, "Complex data not supported: sample_weight"),
+    ("9 strings", ["1"] * 8, ValueError, "could not convert string to float: sample_weight"),
+    ("ragged", [[1.0], [1.0, 2.0]], ValueError, "sample_weight: .*inhomogeneous"),
+    ("11 matrix", np.ones((1, 8)).view(np.matrix), TypeError, "sample_weight must be a plain array"),
 ]  # fmt: skip
 
 
@@ -198,8 +240,33 @@ def test_bad_options_of_fit(backend, options, error, words):
     assert_refused(s, lambda: s.net.fit(s.X, s.Y, **call), error, words)
 
 
+@pytest.mark.parametrize("weights, error, words", rows(WEIGHTS))
+def test_bad_sample_weights(backend, weights, error, words):
+    s = Scene()
+    call = {"epochs": 2, "batch_size": 3, "sample_weight": weights}
+    assert_refused(s, lambda: s.net.fit(s.X, s.Y, **call), error, words)
+
+
+DA = [
+    ("shape", lambda s: s.Y[:1], ValueError, r"dA has shape \(1, 8\), wanted \(2, 8\)"),
+    ("examples", lambda s: s.Y[:, :5], ValueError, r"dA has shape \(2, 5\), wanted \(2, 8\)"),
+    ("NaN", lambda s: s.with_("Y", np.nan), ValueError, r"Input dA contains NaN\."),
+    ("inf", lambda s: s.with_("Y", np.inf), ValueError, "Input dA contains infinity"),
+    ("None", lambda s: None, TypeError, "dA must be an array, got None"),
+    ("complex", lambda s: s.Y + 0j, ValueError, "Complex data not supported: dA"),
+    ("masked", lambda s: np.ma.masked_array(s.Y), TypeError, "dA must be a plain array"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("make, error, words", rows(DA))
+def test_bad_derivatives_of_outputs(backend, make, error, words):
+    s = Scene()
+    dA = make(s)
+    assert_refused(s, lambda: s.net.backward(s.X, dA), error, words)
+
+
 @pytest.mark.parametrize(
-    "rate, error", [(0, ValueError), (np.nan, ValueError), ("1", TypeError), (None, TypeError)]
+    "rate, error", [(0, ValueError), (np.nan, ValueError), ("1", TypeError), ([0.1], TypeError)]
 )
 def test_bad_learning_rate_of_step(backend, rate, error):
     s = Scene()
@@ -246,6 +313,24 @@ def frozen(array):
 
 
 FUNCTIONAL = [
+    ("a slope that overflows", lambda s: fastnn.activate(s.dZ, ("leaky_relu", 10**400)), ValueError, "slope of 'leaky_relu' must be a finite number >= 0, got 1000"),
+    ("of more digits than are printed", lambda s: fastnn.activate(s.dZ, ("leaky_relu", 10**5000)), ValueError, "got a int of too many digits to print"),
+    ("a slope that float32 cannot hold", lambda s: fastnn.activate(s.X, ("leaky_relu", 1e39)), ValueError, r"activation: the slope of 'leaky_relu': 1e\+39 overflows in float32"),
+    ("derivative", lambda s: fastnn.activation_derivative(s.X, ("leaky_relu", 1e39)), ValueError, "overflows in float32"),
+    ("backward", lambda s: fastnn.activation_backward(s.X, s.X, ("leaky_relu", 1e39)), ValueError, "overflows in float32"),
+    ("dense_forward", lambda s: fastnn.dense_forward(s.X, s.X[:, :1], s.X[:1].repeat(8, 0), ("leaky_relu", 1e39)), ValueError, "overflows in float32"),
+    ("a slope of bytes", lambda s: fastnn.activate(s.dZ, ("leaky_relu", b"0.5")), TypeError, "slope of 'leaky_relu' must be a finite number >= 0, got b'0.5'"),
+    ("a slope of a bool", lambda s: fastnn.activate(s.dZ, ("leaky_relu", np.True_)), TypeError, "must be a finite number >= 0, got (np.)?True"),
+    ("a slope of an array of bools", lambda s: fastnn.activate(s.dZ, ("leaky_relu", np.array(True))), TypeError, "must be a finite number"),
+    ("a slope of text", lambda s: fastnn.activate(s.dZ, ("leaky_relu", np.str_("1"))), TypeError, "must be a finite number"),
+    ("a slope of bytes that change", lambda s: fastnn.activate(s.dZ, ("leaky_relu", bytearray(b"1"))), TypeError, "must be a finite number"),
+    ("a complex slope", lambda s: fastnn.activate(s.dZ, ("leaky_relu", np.complex128(1))), TypeError, "must be a finite number"),
+    ("no slope", lambda s: fastnn.activate(s.dZ, ("leaky_relu", None)), TypeError, "must be a finite number >= 0, got None"),
+    ("a parameter too many", lambda s: fastnn.activate(s.dZ, ("tanh", 1.0)), ValueError, "'tanh' takes no parameter"),
+    ("derivative of softmax beside A", lambda s: fastnn.activate(s.dZ, "softmax", derivative=True), ValueError, "use activation_backward"),
+    ("identity", lambda s: fastnn.activate(s.dZ, "identity"), ValueError, r"did you mean 'linear'\?"),
+    ("logistic", lambda s: fastnn.activate(s.dZ, "logistic"), ValueError, r"did you mean 'sigmoid'\?"),
+    ("mean squares", lambda s: fastnn.cost(s.dZ, s.dZ, "MSE"), ValueError, r"did you mean 'mse'\?"),
     ("32 inner dimensions", lambda s: fastnn.dense_forward(s.W, s.b, s.A_prev[:2]), ValueError, r"W of shape \(5, 3\).*A_prev of shape \(2, 8\)"),
     ("32 backward", lambda s: fastnn.dense_backward(s.dZ, s.W, s.A_prev[:2]), ValueError, r"dZ of shape \(5, 8\), W of shape \(5, 3\) and A_prev of shape \(2, 8\)"),
     ("32 backward, examples", lambda s: fastnn.dense_backward(s.dZ[:, :7], s.W, s.A_prev), ValueError, r"dZ of shape \(5, 7\)"),
@@ -276,7 +361,7 @@ FUNCTIONAL = [
     ("3 1-D W", lambda s: fastnn.dense_forward(s.W[0], s.b, s.A_prev), ValueError, "Expected 2D array, got 1D array instead: W"),
     ("3 1-D A_prev", lambda s: fastnn.dense_forward(s.W, s.b, s.A_prev[:, 0]), ValueError, "got 1D array instead: A_prev"),
     ("ragged", lambda s: fastnn.activate([[1.0], [1.0, 2.0]], "tanh"), ValueError, "Z: .*inhomogeneous"),
-    ("unknown activation", lambda s: fastnn.dense_forward(s.W, s.b, s.A_prev, "gelu"), ValueError, "activation must be one of"),
+    ("unknown activation", lambda s: fastnn.dense_forward(s.W, s.b, s.A_prev, "selu"), ValueError, "activation must be one of"),
     ("no activation", lambda s: fastnn.activate(s.dZ, None), TypeError, "activation must be a name"),
     ("softmax derivative", lambda s: fastnn.activation_derivative(s.dZ, "softmax"), ValueError, "use activation_backward"),
     ("unknown loss", lambda s: fastnn.cost(s.dZ, s.dZ, "hinge"), ValueError, "loss must be one of"),
@@ -311,3 +396,93 @@ def test_too_large_for_the_dtype(backend):
     words = r"X contains infinity or a value too large for dtype\('float32'\)"
     assert_refused(s, lambda: s.net.forward(X), ValueError, words)
     assert np.isfinite(fastnn.MLP([3, 4, 2], dtype="float64").forward(X)).all()
+
+
+def test_slopes_that_float64_holds(backend):
+    """Row 2, of parameters: refused in float32, and right in float64."""
+    Z = np.array([[-1.0, 0.0, 2.0]])
+    np.testing.assert_array_equal(fastnn.activate(Z, ("leaky_relu", 1e39)), [[-1e39, 0, 2]])
+    for slope in (0.5, np.float32(0.5), np.array(0.5), Fraction(1, 2), Decimal("0.5")):
+        np.testing.assert_array_equal(fastnn.activate(Z, ("leaky_relu", slope)), [[-0.5, 0, 2]])
+
+
+# --- the parameters, as a dictionary ------------------------------------------------------
+
+ASSIGNMENTS = [
+    ("unknown", lambda p: p.__setitem__("W3", np.ones((4, 3))), ValueError, "unknown parameter 'W3'; this network has W1, b1, W2, b2"),
+    ("no name", lambda p: p.__setitem__(1, np.ones((4, 3))), ValueError, "unknown parameter 1"),
+    ("shape", lambda p: p.__setitem__("W1", np.ones((3, 4))), ValueError, r"W1 has shape \(3, 4\), wanted \(4, 3\)"),
+    ("a number", lambda p: p.__setitem__("W1", 1.0), ValueError, r"W1 has shape \(\), wanted \(4, 3\)"),
+    ("NaN", lambda p: p.__setitem__("b2", [[1.0], [np.nan]]), ValueError, "b2 contains NaN"),
+    ("too large", lambda p: p.__setitem__("b2", [[1.0], [1e300]]), ValueError, "b2 contains infinity or a value too large"),
+    ("None", lambda p: p.__setitem__("b2", None), TypeError, "b2 must be an array, got None"),
+    ("the second of two", lambda p: p.update(W1=np.ones((4, 3)), b2=[[np.inf]] * 2), ValueError, "b2 contains infinity"),
+    ("del", lambda p: p.__delitem__("W1"), TypeError, "can be set, but not added or taken away"),
+    ("pop", lambda p: p.pop("W1"), TypeError, "can be set, but not added or taken away"),
+    ("popitem", lambda p: p.popitem(), TypeError, "can be set, but not"),
+    ("clear", lambda p: p.clear(), TypeError, "can be set, but not"),
+    ("setdefault", lambda p: p.setdefault("W3", 1), TypeError, "can be set, but not"),
+    ("|=", lambda p: p.__ior__({"W1": np.ones((4, 3))}), TypeError, "can be set, but not"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, error, words", rows(ASSIGNMENTS))
+def test_parameters_cannot_be_lost(backend, call, error, words):
+    s = Scene()
+    parameters = s.net.parameters
+    assert_refused(s, lambda: call(parameters), error, words)
+    assert list(parameters) == ["W1", "b1", "W2", "b2"]
+
+
+def test_what_suggests_names_is_imported_when_it_is_needed(run_python):
+    done = run_python("""
+        import sys
+        import fastnn
+
+        assert "difflib" not in sys.modules
+        try:
+            fastnn.MLP([2, 1], output="sigmiod")
+        except ValueError as error:
+            print(error)
+        assert "difflib" in sys.modules
+    """)
+    assert done.stdout.endswith("did you mean 'sigmoid'?\n")
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_the_ends_of_probabilities(backend, dtype):
+    """-0.0, subnormals, and 0 and 1 themselves are probabilities; their neighbours are not."""
+    tiny, one = np.finfo(dtype).smallest_subnormal, np.ones((), dtype)
+    A = np.full((1, 4), 0.5, dtype)
+    Y = np.array([[-0.0, 0.0, tiny, 1.0]], dtype)
+    assert np.isfinite(fastnn.cost(A, Y))
+    for value in (-tiny, np.nextafter(one, one + one), -one, np.inf, -np.inf):
+        bad = Y.copy()
+        bad[0, 1] = value
+        with pytest.raises(ValueError, match="Y must hold probabilities|Y contains infinity"):
+            fastnn.cost(A, bad)
+    Y[0, 1] = np.nan
+    assert np.isnan(fastnn.cost(A, Y))
+
+
+def test_subnormals_are_kept(run_python):
+    """Row 54: importing and running the kernels leaves the arithmetic of the process alone."""
+    done = run_python("""
+        import numpy as np
+
+        small = np.array([[2.0**-1070, 2.0**-1074]])
+        before = [(repr(np.finfo(t)), np.finfo(t).smallest_subnormal) for t in ("f4", "f8")]
+        import fastnn
+
+        for name in fastnn.available_backends():
+            with fastnn.use_backend(name):
+                one = {"W1": [[1.0]], "b1": [[0.0]]}
+                net = fastnn.MLP([1, 1], output="linear", dtype="float64", init=one)
+                assert (net.forward(small) == small).all(), name
+                assert (fastnn.activate(small, "relu") == small).all(), name
+                net.fit(small, small, epochs=2)
+                assert small[0, 0] / 2 == 2.0**-1071, name
+        assert before == [(repr(np.finfo(t)), np.finfo(t).smallest_subnormal) for t in ("f4", "f8")]
+        print("kept")
+    """)
+    assert done.stdout == "kept\n"

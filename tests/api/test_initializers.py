@@ -96,6 +96,10 @@ def test_the_global_generator_is_left_alone():
     "init, error",
     [
         ("glorot", ValueError),
+        (1e300, ValueError),
+        (1e38, ValueError),
+        (np.inf, ValueError),
+        (b"0.1", TypeError),
         (-0.1, ValueError),
         (float("nan"), ValueError),
         (None, TypeError),
@@ -105,6 +109,23 @@ def test_the_global_generator_is_left_alone():
 def test_unknown_initial_weights_are_refused(init, error):
     with pytest.raises(error, match="init must be"):
         fastnn.MLP([2, 1], init=init)
+
+
+@pytest.mark.parametrize("init, dtype", [(1e300, "float32"), (1e37, "float32"), (1e308, "float64")])
+def test_infinite_weights_are_refused(init, dtype):
+    """A draw of N(0, 1) may be as far out as 40; no generator has moved."""
+    generator = np.random.default_rng(0)
+    before = generator.bit_generator.state
+    with pytest.raises(ValueError, match=f"init must be .* finite in {dtype}"):
+        fastnn.MLP([2, 1], init=init, dtype=dtype, seed=generator)
+    assert generator.bit_generator.state == before
+
+
+def test_weights_that_would_vanish_are_refused():
+    with pytest.raises(ValueError, match="init: 1e-60 becomes 0 in float32"):
+        fastnn.MLP([2, 1], init=1e-60)
+    assert fastnn.MLP([2, 1], init=1e-60, dtype="float64").parameters["W1"].any()
+    assert np.isfinite(fastnn.MLP([20, 30], init=8e36).parameters["W1"]).all()
 
 
 def test_rows_say_what_they_are_for():

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 from support.interruption import ctrl_c_after
+from support.network_checks import train_plainly
 
 import fastnn
 
@@ -35,7 +36,7 @@ def whole_epochs(net, X, Y, batch_size, order, target):
         if net.parameter_vector.tobytes() == target.tobytes():
             return epoch
         row = None if order is None else order[epoch : epoch + 1]
-        net.engine.train(X, Y, row, batch_size, 0.05, np.empty(1))
+        train_plainly(net.engine, X, Y, row, batch_size, 0.05, np.empty(1))
     return None
 
 
@@ -58,7 +59,7 @@ def test_kernel_keeps_whole_epochs(backend):
     )
     order = np.tile(some, (1000, 1))
     with ctrl_c_after(0.3):
-        net.engine.train(X, Y, order, 64, 0.05, np.empty(len(order)))
+        train_plainly(net.engine, X, Y, order, 64, 0.05, np.empty(len(order)))
     done = whole_epochs(fresh, X, Y, 64, order, net.parameter_vector)
     assert done, f"after {done} whole epochs"
 

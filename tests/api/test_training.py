@@ -189,16 +189,125 @@ def test_progress_changes_nothing(backend):
     assert fitted(progress=lambda epoch, cost: None) == fitted()
 
 
-def test_error_in_progress_ends_the_training(backend):
-    def stop(epoch, cost):
-        raise StopAsyncIteration("enough")
+# --- what ends it early -------------------------------------------------------------------
 
-    net, X, Y = flower()
-    before = net.parameter_vector.copy()
-    with pytest.raises(StopAsyncIteration, match="enough"):
-        net.fit(X, Y, epochs=10**6, progress=stop)
-    assert np.isfinite(net.parameter_vector).all()
-    assert (net.parameter_vector != before).any()
+
+def everything(net, optimizer):
+    """The parameters, the optimizer's state and the generator's, as bytes."""
+    state = {name: np.asarray(value).tobytes() for name, value in optimizer.state.items()}
+    return net.parameter_vector.tobytes(), state, net.generator.bit_generator.state
+
+
+class Ending:
+    """Raises its error when it is called for the third time."""
+
+    def __init__(self, error):
+        self.error, self.calls = error, 0
+
+    def __call__(self, *arguments):
+        self.calls += 1
+        if self.calls == 3:
+            raise self.error
+
+
+def started(used, **options):
+    """A network and an optimizer that has a state already (`used`), or none."""
+    net, X, Y = flower(dropout=0.2, **options)
+    optimizer = fastnn.optimizers.GradientDescent()
+    if used:
+        net.fit(X, Y, epochs=2, optimizer=optimizer, batch_size=32)
+    return net, X, Y, optimizer
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["with a state", "fresh"])
+@pytest.mark.parametrize("error", [MemoryError, StopAsyncIteration, SystemExit, RuntimeError])
+@pytest.mark.parametrize("place", ["progress", "shuffle", "train"])
+def test_an_error_leaves_all_as_it_was(backend, used, error, place, monkeypatch):
+    """After some epochs: from `progress`, for lack of memory, from anywhere."""
+    net, X, Y, optimizer = started(used)
+    before = everything(net, optimizer)
+    ending = Ending(error("enough"))
+    options = {"epochs": 10**6, "batch_size": 32, "optimizer": optimizer}
+    if place == "progress":
+        options["progress"] = ending
+    elif place == "shuffle":
+        shuffle = net.kernels.shuffle
+        monkeypatch.setattr(net.kernels, "shuffle", lambda *a: (ending(), shuffle(*a)))
+    else:
+        engine = net.engine
+        monkeypatch.setattr(net, "_engine", Broken(engine, ending))
+    with pytest.raises(error, match="enough"):
+        net.fit(X, Y, **options)
+    assert ending.calls == 3
+    assert everything(net, optimizer) == before
+
+
+class Broken:
+    """An engine that trains, and then says that it could not."""
+
+    def __init__(self, engine, ending):
+        self.engine, self.ending = engine, ending
+
+    def train(self, *arguments):
+        self.engine.train(*arguments)
+        self.ending()
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["with a state", "fresh"])
+def test_ctrl_c_leaves_the_epochs_that_were_whole(backend, used):
+    """All is as after a training of so many epochs: parameters, state, generator."""
+    net, X, Y, optimizer = started(used)
+    done = []
+
+    def progress(epoch, cost):
+        done.append(epoch)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, epochs=10**6, batch_size=32, optimizer=optimizer, progress=progress)
+    twin, X, Y, other = started(used)
+    twin.fit(X, Y, epochs=done[-1], batch_size=32, optimizer=other)
+    assert everything(net, optimizer) == everything(twin, other)
+
+
+def test_ctrl_c_before_the_first_epoch_leaves_nothing(backend, monkeypatch):
+    net, X, Y, optimizer = started(used=False)
+    before = everything(net, optimizer)
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(net.kernels, "shuffle", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, batch_size=32, optimizer=optimizer)
+    assert everything(net, optimizer) == before
+
+
+def test_an_error_in_step_leaves_the_generator(backend, monkeypatch):
+    net, X, Y, optimizer = started(used=True)
+    before = everything(net, optimizer)
+
+    class NoMemory:
+        def train(self, *arguments):
+            raise MemoryError("none left")
+
+    net.engine  # noqa: B018  (made before it is replaced)
+    monkeypatch.setattr(net, "_engine", NoMemory())
+    with pytest.raises(MemoryError, match="none left"):
+        net.step(X, Y, optimizer=optimizer)
+    assert everything(net, optimizer) == before
+
+
+def test_divergence_says_what_to_look_at(backend):
+    net = fastnn.MLP([1, 1], output="linear", dtype="float32")
+    words = (
+        "non-finite cost or non-finite parameters by epoch 1 with learning_rate=1e.30: try a "
+        "smaller learning_rate, and look at X and Y, whose largest absolute values are 1e.15 and "
+        "2e.15 .*the parameters and the optimizer are as they were before"
+    )
+    with pytest.raises(ValueError, match=words):
+        net.fit([[1e15, 0.0]], [[-2e15, 0.0]], epochs=1, learning_rate=1e30)
 
 
 # --- errors and warnings ------------------------------------------------------------------
@@ -240,8 +349,9 @@ def test_parameters_that_are_not_finite_are_refused(backend):
 def test_batch_size_above_m_is_clipped_aloud(backend):
     net, X, Y = flower()
     twin, _, _ = flower()
-    with pytest.warns(UserWarning, match="batch_size 101 is larger.*clipped to 100"):
+    with pytest.warns(UserWarning, match="batch_size 101 is larger.*clipped to 100") as caught:
         net.fit(X, Y, epochs=2, batch_size=101)
+    assert [warning.filename for warning in caught] == [__file__], "it names the caller's line"
     twin.fit(X, Y, epochs=2)
     assert net.parameter_vector.tobytes() == twin.parameter_vector.tobytes()
 

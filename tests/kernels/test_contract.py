@@ -4,6 +4,7 @@ import importlib
 import importlib.machinery
 import inspect
 import platform
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +22,13 @@ from support.tables import (
 )
 
 from fastnn import _kernels_numpy as reference
+from fastnn._specifications import LayerSpec, LossSpec, UpdateSpec
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import LOSSES
+from fastnn.optimizers import OPTIMIZERS
 
 FUNCTIONS = [name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))]
-METHODS = ["try_forward", "forward", "cost_and_gradients", "train"]
+METHODS = ["try_forward", "forward", "cost_and_gradients", "backward", "train"]
 
 
 def parameters_of(function):
@@ -53,8 +56,9 @@ def test_numba_kernels_are_dispatchers():
     """Numba's functions are compiled: `njit` was not replaced by something that does nothing."""
     from numba.core.dispatcher import Dispatcher
 
-    module = KernelSet("numba").module(np.float64)
-    compiled = [value for value in vars(module).values() if isinstance(value, Dispatcher)]
+    KernelSet("numba").module(np.float64)
+    rooms = [module for name, module in sys.modules.items() if name.startswith("fastnn._numba.")]
+    compiled = [x for room in rooms for x in vars(room).values() if isinstance(x, Dispatcher)]
     assert len(compiled) >= len(FUNCTIONS), f"only {len(compiled)} functions are compiled"
     for dispatcher in compiled:
         assert dispatcher.targetoptions.get("nopython", True), f"{dispatcher} may run as Python"
@@ -105,6 +109,26 @@ def test_same_codes(kernels):
     """A code that means another activation in one backend would train another network."""
     assert kernels.ACTIVATION_CODES == {row.name: row.code for row in ACTIVATIONS.values()}
     assert kernels.LOSS_CODES == {row.name: row.code for row in LOSSES.values()}
+    assert kernels.UPDATE_CODES == {row.name: row.code for row in OPTIMIZERS.values()}
+
+
+@pytest.mark.parametrize("what", ["activation", "loss", "update"])
+def test_unknown_codes_are_refused(kernels, dtype, what):
+    """A code that no row has is an error; it never falls through to another row's formula."""
+    parameters, X, Y = np.ones(2, dtype), np.ones((1, 3), dtype), np.ones((1, 3), dtype)
+    layer, loss, spec = LayerSpec(1, 1, 0), LossSpec(0, 0.0, True), UpdateSpec(0)
+    for code in (-1, 99):
+        with pytest.raises((ValueError, KeyError, IndexError)):
+            if what == "activation":
+                kernels.Network((layer._replace(activation=code),), loss, parameters)
+            elif what == "loss":
+                kernels.Network((layer,), loss._replace(code=code), parameters)
+            else:
+                net = kernels.Network((layer,), loss, parameters)
+                state = np.zeros((0, 2), dtype)
+                scalars, spec = np.full((1, 1), 0.1), spec._replace(code=code)
+                net.train(X, Y, None, None, 3, spec, scalars, state, 0, 0, np.zeros(1))
+    assert (parameters == 1).all()
 
 
 def test_every_set_is_distinct():

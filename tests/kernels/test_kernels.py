@@ -6,10 +6,10 @@ whole Latin square of them, and a few beyond the cache blocks.
 
 import pytest
 from support import layer_checks
-from support.tables import ACTIVATIONS, ELEMENTWISE, PAIRS
+from support.tables import ACTIVATIONS, CURVES, ELEMENTWISE, FROM_OUTPUT, PAIRS
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", CURVES)
 def test_activation_ulps(kernels, dtype, activation):
     layer_checks.check_activation_ulps(kernels, dtype, activation)
 
@@ -24,11 +24,6 @@ def test_special_values(kernels, dtype, activation):
     layer_checks.check_special_values(kernels, dtype, activation)
 
 
-@pytest.mark.parametrize("activation", ["linear", "tanh", "relu", "leaky_relu"])
-def test_subnormals(kernels, dtype, activation):
-    layer_checks.check_subnormals(kernels, dtype, activation)
-
-
 def test_tanh_is_odd(kernels, dtype):
     layer_checks.check_odd(kernels, dtype)
 
@@ -41,7 +36,7 @@ def test_largest_class(kernels, dtype):
     layer_checks.check_largest_class(kernels, dtype)
 
 
-@pytest.mark.parametrize("activation", ELEMENTWISE)
+@pytest.mark.parametrize("activation", FROM_OUTPUT)
 def test_derivative(kernels, dtype, activation):
     layer_checks.check_derivative(kernels, dtype, activation)
 
@@ -49,6 +44,10 @@ def test_derivative(kernels, dtype, activation):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activation_backward(kernels, dtype, activation):
     layer_checks.check_activation_backward(kernels, dtype, activation)
+
+
+def test_backward_from_D(kernels, dtype):
+    layer_checks.check_backward_from_D(kernels, dtype)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -77,7 +76,21 @@ def test_output_cost(kernels, dtype, loss, output):
     layer_checks.check_output_cost(kernels, dtype, loss, output)
 
 
-@pytest.mark.parametrize("loss, output", PAIRS[-2:])
+@pytest.mark.parametrize(
+    "loss, output", [("binary_cross_entropy", "sigmoid"), ("cross_entropy", "softmax")]
+)
+def test_unpaired(kernels, dtype, loss, output):
+    layer_checks.check_unpaired(kernels, dtype, loss, output)
+
+
+@pytest.mark.parametrize("name", layer_checks.RULES)
+def test_update(kernels, dtype, name):
+    layer_checks.check_update(kernels, dtype, name)
+
+
+@pytest.mark.parametrize(
+    "loss, output", [("binary_cross_entropy", "sigmoid"), ("cross_entropy", "softmax")]
+)
 def test_cost_of_one(kernels, dtype, loss, output):
     layer_checks.check_cost_of_one(kernels, dtype, loss, output)
 

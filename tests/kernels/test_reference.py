@@ -7,12 +7,13 @@ suite's trust comes from.
 import numpy as np
 import pytest
 from support import harness, layer_checks, network_checks, truth
-from support.tables import NETWORKS, PAIRS, SLOPE, TOLERANCES, NetworkCase
+from support.tables import CURVES, FROM_Z, NETWORKS, PAIRS, SLOPE, TOLERANCES, NetworkCase
 
 from fastnn import _kernels_numpy as reference
+from fastnn._numpy.random import mask
+from fastnn._specifications import UpdateSpec
 
 CODES = reference.ACTIVATION_CODES
-LOSSES = reference.LOSS_CODES
 
 
 def test_two_two_one_by_hand():
@@ -32,12 +33,12 @@ def test_two_two_one_by_hand():
     np.testing.assert_array_equal(A2, [[-4, 4]])
 
     gradients = np.empty_like(parameters)
-    assert net.cost_and_gradients(X, Y, gradients) == 1.25
+    assert net.cost_and_gradients(X, Y, None, gradients) == 1.25
     dW1, db1, dW2, db2 = [2, -1, -3, 5], [1, -1], [4, -0.5], [0.5]
     np.testing.assert_array_equal(gradients, [*dW1, *db1, *dW2, *db2])
 
     costs = np.empty(1)
-    net.train(X, Y, None, 2, 0.5, costs)
+    network_checks.train_plainly(net, X, Y, None, 2, 0.5, costs)
     assert costs[0] == 1.25
     np.testing.assert_array_equal(parameters, [0, -0.5, 3.5, -1.5, 0.5, -1.5, -1, -1.75, 1.75])
 
@@ -50,7 +51,7 @@ def test_two_two_one_through_curves_by_hand():
     X, Y = np.array([[ln2], [ln3]]), np.array([[1.0]])
     net = network_checks.network(reference, case, parameters)
     gradients = np.empty_like(parameters)
-    harness.assert_on_paper(net.cost_and_gradients(X, Y, gradients), np.log(4 / 3))
+    harness.assert_on_paper(net.cost_and_gradients(X, Y, None, gradients), np.log(4 / 3))
     # dZ2 = 3/4 - 1; dZ1 = W2^T dZ2 (1 - A1^2) = [-1.25 ln3 * 0.64, 0.625 ln3 * 0.36].
     d1, d2 = -0.8 * ln3, 0.225 * ln3
     by_hand = [d1 * ln2, d1 * ln3, d2 * ln2, d2 * ln3, d1, d2, -0.15, -0.2, -0.25]
@@ -61,40 +62,21 @@ def test_softmax_by_hand():
     """softmax(ln 1, ln 2, ln 5) = (1, 2, 5) / 8, and its cost and gradient through mse."""
     Z = np.log([[1.0], [2.0], [5.0]])
     A = np.empty_like(Z)
-    reference.activate(Z, CODES["softmax"], 0.0, A)
+    reference.activate(Z, CODES["softmax"], 0.0, A, None)
     harness.assert_on_paper(A, [[1 / 8], [2 / 8], [5 / 8]])
     Y, dZ = np.array([[0.0], [0.0], [1.0]]), np.empty_like(Z)
-    J = reference.output_cost(A, Y, LOSSES["cross_entropy"], CODES["softmax"], 0.0, dZ)
+    spec = harness.loss_spec("cross_entropy", "softmax")
+    J = reference.output_cost(A, None, Y, None, spec, CODES["softmax"], 0.0, dZ)
     harness.assert_on_paper(J, np.log(8 / 5))
     harness.assert_on_paper(dZ, [[1 / 8], [2 / 8], [-3 / 8]])
-    J = reference.output_cost(A, Y, LOSSES["mse"], CODES["softmax"], 0.0, dZ)
+    spec = harness.loss_spec("mse", "softmax")
+    J = reference.output_cost(A, None, Y, None, spec, CODES["softmax"], 0.0, dZ)
     harness.assert_on_paper(J, (1 + 4 + 9) / 128)
     # dA = (1, 2, -3) / 8; sum a dA = (1 + 4 - 15) / 64 = -10 / 64; dZ = a (dA + 10 / 64).
     harness.assert_on_paper(dZ, [[18 / 512], [52 / 512], [-70 / 512]])
 
 
-@pytest.mark.parametrize("loss, output", PAIRS)
-@pytest.mark.parametrize("hidden", ["tanh", "sigmoid", "relu", "leaky_relu", "linear"])
-def test_gradients_are_central_differences(loss, output, hidden):
-    """(J(w + h) - J(w - h)) / 2h for every parameter, in float64."""
-    case = NetworkCase((3, 5, 4, 3), (hidden, "tanh"), loss, output, 7)
-    parameters, (X, Y) = (
-        network_checks.parameters_of(case, np.float64),
-        network_checks.examples(case, np.float64),
-    )
-    gradients, differences = np.empty_like(parameters), np.empty_like(parameters)
-    net, h = network_checks.network(reference, case, parameters), 1e-5
-    net.cost_and_gradients(X, Y, gradients)
-    for i, w in enumerate(parameters.tolist()):
-        costs = []
-        for parameters[i] in (w + h, w - h):
-            costs.append(net.cost_and_gradients(X, Y, None))
-        parameters[i], differences[i] = w, (costs[0] - costs[1]) / (2 * h)
-    assert np.linalg.norm(gradients) > 1e-3, "a gradient of zero would agree with anything"
-    harness.assert_norm_within("central difference", differences, gradients, case)
-
-
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("activation", CURVES)
 def test_curves_in_high_precision(activation, dtype):
     layer_checks.check_activation_ulps(reference, dtype, activation)
 
@@ -104,7 +86,8 @@ def test_costs_in_high_precision(loss, output, dtype):
     """Saturated outputs included: a target that was missed altogether costs a finite amount."""
     A = harness.saturated(output, harness.outputs_of(output, 3 * harness.normal(dtype, (3, 17))[0]))
     Y = harness.targets(loss, 3, 17, dtype)
-    J = reference.output_cost(A, Y, LOSSES[loss], CODES[output], SLOPE, None)
+    spec = harness.loss_spec(loss, output)
+    J = reference.output_cost(A, None, Y, None, spec, CODES[output], SLOPE, None)
     expected = truth.cost(A, Y, loss)
     bound = TOLERANCES["cost"].at(dtype) * harness.eps(dtype) * expected
     harness.assert_cost_within(J, expected, bound, dtype, loss)
@@ -124,7 +107,8 @@ def test_costs_in_high_precision(loss, output, dtype):
 def test_saturated_costs_by_hand(loss, a, y, costs, dtype):
     A, Y = np.full((1, 1), a, dtype), np.full((1, 1), y, dtype)
     output = {"binary_cross_entropy": "sigmoid", "cross_entropy": "softmax"}[loss]
-    J = reference.output_cost(A, Y, LOSSES[loss], CODES[output], 0.0, None)
+    spec = harness.loss_spec(loss, output)
+    J = reference.output_cost(A, None, Y, None, spec, CODES[output], 0.0, None)
     assert round(J, 3) == costs[np.dtype(dtype).name]
 
 
@@ -139,9 +123,15 @@ def test_derivatives_are_slopes_of_the_curves(dtype):
     for activation in ("linear", "sigmoid", "tanh", "relu", "leaky_relu"):
         A, slope, h = harness.outputs_of(activation, Z), np.empty_like(Z), 1e-5
         reference.activation_derivative(A, CODES[activation], SLOPE, slope)
-        wide = Z.astype(np.float64)
+        wide, again = Z.astype(np.float64), np.empty_like(Z)
+        reference.activate(Z, CODES[activation], SLOPE, np.empty_like(Z), again)
+        harness.assert_same_bits(again, slope, activation)
         above, below = (harness.outputs_of(activation, wide + step) for step in (h, -h))
         np.testing.assert_allclose(slope, (above - below) / (2 * h), rtol=0, atol=allowed)
+    for activation in FROM_Z:
+        D, wide = harness.derivative_of(activation, Z), Z.astype(np.float64)
+        above, below = (harness.outputs_of(activation, wide + step) for step in (h, -h))
+        np.testing.assert_allclose(D, (above - below) / (2 * h), rtol=0, atol=allowed)
     at_zero, slope = np.zeros((1, 1), dtype), np.empty((1, 1), dtype)
     for activation, expected in (("relu", 0.0), ("leaky_relu", SLOPE)):
         reference.activation_derivative(at_zero, CODES[activation], SLOPE, slope)
@@ -175,7 +165,8 @@ def test_float32_is_float64_rounded(case):
         parameters = network_checks.parameters_of(case, np.float32).astype(dtype)
         X, Y = (x.astype(dtype) for x in network_checks.examples(case, np.float32))
         gradients = np.empty_like(parameters)
-        J = network_checks.network(reference, case, parameters).cost_and_gradients(X, Y, gradients)
+        net = network_checks.network(reference, case, parameters)
+        J = net.cost_and_gradients(X, Y, None, gradients)
         results.append((J, gradients.astype(np.float32)))
     harness.assert_number_within("step", results[0][0], results[1][0], np.float32, case)
     harness.assert_norm_within("step", results[0][1], results[1][1], case)
@@ -191,7 +182,7 @@ def test_blocks_change_nothing(dtype, monkeypatch):
         A = np.empty((3, 61), dtype)
         net.forward(X, A)
         results.append((A, *network_checks.trained(reference, case, dtype, 5, batch_size=8)))
-        monkeypatch.setattr(reference, "FORWARD_BLOCK", 9 * 20)
+        monkeypatch.setattr(reference, "BLOCK", 9 * 20)
         monkeypatch.setattr(reference, "GATHER_BLOCK", 7 * 20)
     for whole, in_blocks in zip(*results, strict=True):
         harness.assert_norm_within("step", in_blocks, whole, case)
@@ -203,3 +194,73 @@ def test_all_finite_of_large_views(dtype):
     assert reference.all_finite(X)
     X[299, 299] = np.nan
     assert not reference.all_finite(X)
+
+
+def test_weighted_cost_by_hand():
+    """Weights 3 and 1: J = (3 * 2 + 1 * 8) / 4, and dZ is weighted, not yet divided."""
+    A, Y, dZ = np.array([[2.0, 4.0]]), np.zeros((1, 2)), np.empty((1, 2))
+    spec, weights = harness.loss_spec("mse", "linear"), np.array([[3.0, 1.0]])
+    J = reference.output_cost(A, None, Y, weights, spec, CODES["linear"], 0.0, dZ)
+    assert J == 3.5
+    np.testing.assert_array_equal(dZ, [[6.0, 4.0]])
+
+
+def test_decay_by_hand():
+    """w = 2, learning rate 1/2, decay 1/4: w loses 1/8 of itself, a bias nothing."""
+    w, spec = np.array([2.0]), UpdateSpec(reference.UPDATE_CODES["gradient_descent"], decay=0.25)
+    for decays, expected in ((True, 1.75), (False, 1.75)):
+        reference.update(w, np.zeros(1), np.empty((0, 1)), np.array([0.5]), spec, decays)
+        np.testing.assert_array_equal(w, [expected])
+
+
+def test_penalty_and_clipping_by_hand():
+    """W = 3, b = 1, x = 1, y = 0, l2 = 1/2: J = 4^2 / 2 + 9/4; dW = 4 + 3/2, db = 4.
+
+    Clipped to 1 the gradient is (5.5, 4) / sqrt(46.25).
+    """
+    case = NetworkCase((1, 1), (), "mse", "linear", 1)
+    X, Y, state = np.ones((1, 1)), np.zeros((1, 1)), np.empty((0, 2))
+    for clip_norm, norm in ((np.inf, 1.0), (1.0, np.sqrt(46.25)), (7.0, 1.0)):
+        w, costs = np.array([3.0, 1.0]), np.empty(1)
+        net = network_checks.network(reference, case, w)
+        spec = UpdateSpec(0, l2=0.5, clip_norm=clip_norm)
+        net.train(X, Y, None, None, 1, spec, np.full((1, 1), 0.1), state, 0, 0, costs)
+        harness.assert_on_paper(costs, [8 + 2.25])
+        harness.assert_on_paper(w, [3 - 0.55 / norm, 1 - 0.4 / norm])
+
+
+def test_masks_are_splitmix64():
+    """Number for number, from any example on, and for every layer and step its own."""
+    for seed, step, layer, first in ((0, 0, 1, 0), (2**64 - 1, 9, 2, 3), (5, 2**40, 1, 64)):
+        M = np.empty((5, 9))
+        mask(seed, step, layer, 0.7, first, M)
+        expected = truth.mask(seed, step, layer, 0.7, 5, range(first, first + 9))
+        np.testing.assert_array_equal(M, expected)
+    M = np.empty((64, 1000), np.float32)
+    mask(1, 2, 3, 0.8, 0, M)
+    # The mean of 64,000: 5 standard deviations of sqrt(0.8 * 0.2 / 64000) / 0.8.
+    assert abs(M.mean() - 1) < 0.01 and set(np.unique(M)) == {0, np.float32(1.25)}
+
+
+def test_dropout_is_a_network_without_these_units():
+    """One step with a mask is one step of plain layers whose outputs are masked by hand."""
+    case, keep = NetworkCase((3, 6, 5, 2), ("tanh", "relu"), "mse", "linear", 4), 0.5
+    parameters, (X, Y) = (
+        network_checks.parameters_of(case, np.float64),
+        network_checks.examples(case, np.float64),
+    )
+    W = network_checks.layers_of(case, parameters)
+    M1, M2 = (truth.mask(9, 4, l, keep, n, range(4)) for l, n in ((1, 6), (2, 5)))
+    A1 = np.tanh(W["W1"] @ X + W["b1"]) * M1
+    A2 = np.maximum(W["W2"] @ A1 + W["b2"], 0) * M2
+    dZ3 = W["W3"] @ A2 + W["b3"] - Y
+    dZ2 = W["W3"].T @ dZ3 * M2 * (A2 > 0)
+    dZ1 = W["W2"].T @ dZ2 * M1 * (1 - np.tanh(W["W1"] @ X + W["b1"]) ** 2)
+    gradients = []
+    for dZ, A in ((dZ1, X), (dZ2, A1), (dZ3, A2)):
+        gradients += [(dZ @ A.T / 4).ravel(), dZ.mean(axis=1)]
+    expected = parameters - 0.1 * np.concatenate(gradients)
+    net, costs = network_checks.network(reference, case, parameters, keep), np.empty(1)
+    spec, state = UpdateSpec(0), np.empty((0, parameters.size))
+    net.train(X, Y, None, None, 4, spec, np.full((1, 1), 0.1), state, 9, 4, costs)
+    harness.assert_norm_within("step", parameters, expected, case)

@@ -14,7 +14,8 @@ HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 ROOMS = [
     "activations", "backends.choice", "backends.contract", "backends.levels", "backends.loading",
     "backends.report", "backends.threads", "datasets", "functional", "initializers", "losses",
-    "network", "optimizers", "plot", "training", "_hints", "_kernels_numpy",
+    "metrics", "network", "optimizers", "parameters", "plot", "training", "_hints",
+    "_kernels_numpy",
 ]  # fmt: skip
 
 

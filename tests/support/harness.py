@@ -3,10 +3,13 @@
 import numpy as np
 
 from fastnn import _kernels_numpy as reference
-from support.tables import SLOPE, TOLERANCES
+from fastnn._specifications import LossSpec
+from fastnn.losses import LOSSES as LOSS_TABLE
+from support.tables import DELTA, FROM_Z, SLOPE, TOLERANCES
 
 CODES = reference.ACTIVATION_CODES
 LOSSES = reference.LOSS_CODES
+UPDATES = reference.UPDATE_CODES
 FENCE = 67
 """Elements before and after each array of a call; odd, so that nothing is aligned to 64 bytes."""
 SENTINEL = -12345.0
@@ -135,8 +138,22 @@ def normal(dtype, *shapes, seed=0):
 
 def outputs_of(activation, Z):
     """g(Z) by the reference."""
-    (A,) = call(reference.activate, Z, CODES[activation], SLOPE, out=[Z.shape])
+    A, _ = call(reference.activate, Z, CODES[activation], SLOPE, out=[Z.shape, None])
     return A
+
+
+def derivative_of(activation, Z):
+    """g'(Z) by the reference where a layer has to keep it, else None."""
+    if activation not in FROM_Z:
+        return None
+    _, D = call(reference.activate, Z, CODES[activation], SLOPE, out=[Z.shape, Z.shape])
+    return D
+
+
+def loss_spec(loss, output):
+    """What the kernels are told of a loss at an output activation."""
+    alpha = DELTA if LOSS_TABLE[loss].parameter else 0.0
+    return LossSpec(LOSSES[loss], alpha, LOSS_TABLE[loss].paired == output)
 
 
 # --- data ---------------------------------------------------------------------------------
@@ -145,7 +162,7 @@ def outputs_of(activation, Z):
 def targets(loss, n, m, dtype, seed=0):
     """Targets that suit the loss, hard and soft labels both."""
     rng = np.random.default_rng([seed, n, m])
-    if loss == "mse":
+    if loss in ("mse", "huber"):
         return rng.normal(size=(n, m)).astype(dtype)
     if loss == "binary_cross_entropy":
         Y = rng.integers(0, 2, (n, m)).astype(dtype)

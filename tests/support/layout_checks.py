@@ -3,8 +3,8 @@
 import numpy as np
 
 from fastnn import _kernels_numpy as reference
-from support.harness import CODES, LAYOUTS, LOSSES, SENTINEL, assert_norm_within, call, eps
-from support.network_checks import examples, network, out_shape, parameters_of
+from support.harness import CODES, LAYOUTS, SENTINEL, assert_norm_within, call, eps, loss_spec
+from support.network_checks import examples, network, out_shape, parameters_of, train_plainly
 
 
 def relaid(function, inputs, outputs, layouts):
@@ -32,14 +32,22 @@ def layout_calls(dtype, n_out, n_in, m):
         return integers.integers(-4, 5, shape).astype(dtype)
 
     W, b, A_prev, dZ = small(n_out, n_in), small(n_out, 1), small(n_in, m), small(n_out, m)
-    relu, slope = CODES["relu"], 0.0
+    relu, slope, weights = CODES["relu"], 0.0, np.abs(small(1, m))
     return {
-        "activate": ((dZ, relu, slope), [dZ.shape], ()),
+        "activate": ((dZ, relu, slope), [dZ.shape, dZ.shape], ()),
         "activation_derivative": ((dZ, relu, slope), [dZ.shape], ()),
-        "activation_backward": ((dZ, small(n_out, m), relu, slope), [dZ.shape, b.shape], (3,)),
+        "activation_backward": (
+            (dZ, small(n_out, m), None, relu, slope, float(m)),
+            [dZ.shape, b.shape],
+            (3,),
+        ),
         "dense_forward": ((W, b, A_prev, relu, slope), [dZ.shape], (0, 1)),
-        "dense_backward": ((dZ, W, A_prev), [W.shape, b.shape, A_prev.shape], (1, 3, 4)),
-        "output_cost": ((dZ, small(n_out, m), LOSSES["mse"], relu, slope), [dZ.shape], ()),
+        "dense_backward": ((dZ, W, A_prev, float(m)), [W.shape, b.shape, A_prev.shape], (1, 3, 4)),
+        "output_cost": (
+            (dZ, dZ + 1, small(n_out, m), weights, loss_spec("mse", "tanh"), CODES["tanh"], 0.0),
+            [dZ.shape],
+            (),
+        ),
     }
 
 
@@ -78,8 +86,8 @@ def check_network_layouts(kernels, dtype, case, X_layout, Y_layout):
         )
         gradients, costs = np.empty_like(parameters), np.empty(1)
         net.forward(x, A)
-        J = net.cost_and_gradients(x, y, gradients)
-        net.train(x, y, order, max(case.m // 3, 1), 0.1, costs)
+        J = net.cost_and_gradients(x, y, None, gradients)
+        train_plainly(net, x, y, order, max(case.m // 3, 1), 0.1, costs)
         numbers = np.array([J, *costs], dtype)  # as exact as the arrays that they come from
         results.append((A, gradients, np.asarray(net.parameters), numbers))
     for got, want in zip(results[1], results[0], strict=True):

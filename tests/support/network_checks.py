@@ -3,17 +3,22 @@
 As in `layer_checks.py`, on a whole `Network`: forward, gradients, and training.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastnn import _kernels_numpy as reference
+from fastnn._specifications import LayerSpec, UpdateSpec
+from fastnn.optimizers import OPTIMIZERS
 from support.harness import (
     CODES,
     LAYOUTS,
-    LOSSES,
+    UPDATES,
     assert_cost_within,
     assert_norm_within,
     assert_same_bits,
     call,
+    loss_spec,
     normal,
     targets,
 )
@@ -29,15 +34,18 @@ def parameters_of(case, dtype):
     return np.concatenate(layers).astype(dtype)
 
 
-def network(kernels, case, parameters):
-    """The kernels' Network for a case, made by keyword: the names are part of the contract."""
-    return kernels.Network(
-        layer_sizes=case.layer_sizes,
-        activations=tuple(CODES[name] for name in case.activations),
-        slopes=tuple(SLOPE if name == "leaky_relu" else 0.0 for name in case.activations),
-        loss=LOSSES[case.loss],
-        parameters=parameters,
-    )
+def network(kernels, case, parameters, keep=1.0):
+    """The kernels' Network for a case, made by keyword: the names are part of the contract.
+
+    keep: 1 - dropout of the hidden layers.
+    """
+    layers = [
+        LayerSpec(n_in, n_out, CODES[name], SLOPE if name == "leaky_relu" else 0.0, keep)
+        for n_in, n_out, name in zip(case.layer_sizes, case.layer_sizes[1:], case.activations)
+    ]
+    layers[-1] = layers[-1]._replace(keep=1.0)
+    loss = loss_spec(case.loss, case.output)
+    return kernels.Network(layers=tuple(layers), loss=loss, parameters=parameters)
 
 
 def examples(case, dtype):
@@ -87,13 +95,13 @@ def check_gradients(kernels, dtype, case):
     """One step's cost and gradients, with and without the gradients asked for."""
     parameters, (X, Y) = parameters_of(case, dtype), examples(case, dtype)
     J, gradients = call(
-        network(reference, case, parameters).cost_and_gradients, X, Y, out=[parameters.shape]
+        network(reference, case, parameters).cost_and_gradients, X, Y, None, out=[parameters.shape]
     )
     net = network(kernels, case, parameters.copy())
-    got_J, actual = call(net.cost_and_gradients, X, Y, out=[parameters.shape], case=case)
+    got_J, actual = call(net.cost_and_gradients, X, Y, None, out=[parameters.shape], case=case)
     assert_cost_within(got_J, J, TOLERANCES["step"].at(dtype) * abs(J), dtype, case)
     assert_layers_within("step", case, actual, gradients)
-    alone = net.cost_and_gradients(X, Y, None)
+    alone = net.cost_and_gradients(X, Y, None, None)
     assert_cost_within(
         alone, J, TOLERANCES["step"].at(dtype) * abs(J), dtype, f"{case}, cost alone"
     )
@@ -112,26 +120,78 @@ def check_held_parameters(kernels, dtype, case):
     assert_norm_within("step", actual, expected, case)
 
 
-def trained(kernels, case, dtype, epochs, batch_size=None, rate=0.1, seed=3, **options):
-    """Costs and parameters after `epochs`: shuffled batches, or the full batch."""
+PLAIN = UpdateSpec(UPDATES["gradient_descent"])
+
+
+class Rule(NamedTuple):
+    """A way to train: what `Network.train` is told beside the examples."""
+
+    spec: UpdateSpec
+    slots: int = 0
+    keep: float = 1.0
+    weighted: bool = False
+
+    def scalars(self, steps, rate):
+        """What the formula takes in each step, as its row of the table makes it."""
+        names = {code: name for name, code in UPDATES.items()}
+        optimizer = OPTIMIZERS[names[self.spec.code]]()
+        return optimizer.scalars(np.full(steps, rate), np.arange(1.0, steps + 1))
+
+
+ADAM, ADAM_SLOTS = PLAIN, 0
+RULES = {
+    "plain": Rule(PLAIN),
+    "l2": Rule(PLAIN._replace(l2=0.3)),
+    "clipped": Rule(PLAIN._replace(clip_norm=0.2)),
+    "not clipped": Rule(PLAIN._replace(clip_norm=1e6)),
+    "decay": Rule(ADAM._replace(decay=0.1), ADAM_SLOTS),
+    "weighted": Rule(PLAIN, weighted=True),
+    "dropout": Rule(PLAIN, keep=0.7),
+    "all": Rule(ADAM._replace(l2=0.01, decay=0.1, clip_norm=0.5), ADAM_SLOTS, 0.6, True),
+}
+"""Each place of the contract for itself, and all together."""
+
+
+def weights_of(case, dtype):
+    """Small integers, some of them 0."""
+    rng = np.random.default_rng(case.m)
+    return rng.integers(0, 4, (1, case.m)).astype(dtype)
+
+
+def trained(
+    kernels, case, dtype, epochs, batch_size=None, rate=0.1, seed=3, rule=RULES["plain"], **options
+):
+    """Costs, parameters and state after `epochs`: shuffled batches, or the full batch."""
     X, Y = examples(case, dtype)
     parameters, costs, order = parameters_of(case, dtype), np.full(epochs, np.nan), None
     if batch_size is not None:
         order = np.empty((epochs, case.m), np.uint32)
         reference.shuffle(order, seed, 0)
-    net = network(kernels, case, parameters)
-    inputs = X, Y, order, batch_size or case.m, rate
-    before = [None if x is None else x.copy() for x in (X, Y, order)]
+    weights = weights_of(case, dtype) if rule.weighted else None
+    net = network(kernels, case, parameters, rule.keep)
+    batch_size = batch_size or case.m
+    scalars = rule.scalars(epochs * -(-case.m // batch_size), rate)
+    state = np.zeros((rule.slots, parameters.size), dtype)
+    inputs = X, Y, weights, order, batch_size, rule.spec, scalars, state, 2**63 + 5, 7
+    given = X, Y, weights, order, scalars
+    before = [None if x is None else x.copy() for x in given]
     net.train(*inputs, costs, **options)
-    for x, was in zip((X, Y, order), before):
+    for x, was in zip(given, before):
         assert x is None or x.tobytes() == was.tobytes(), f"{case}: an input was written"
-    return costs, parameters
+    return costs, parameters, state
+
+
+def train_plainly(net, X, Y, order, batch_size, rate, costs, **options):
+    """Gradient descent and nothing else, as `trained` does it, on any network."""
+    state = np.empty((0, np.size(net.parameters)), X.dtype)
+    scalars = np.broadcast_to(rate, (len(costs) * -(-X.shape[1] // batch_size), 1))
+    net.train(X, Y, None, order, batch_size, PLAIN, scalars, state, 0, 0, costs, **options)
 
 
 def check_trace(kernels, dtype, case, batch_size=None):
     """50 epochs of gradient descent follow the reference: every cost, and where they end."""
-    expected, end = trained(reference, case, dtype, 50, batch_size)
-    costs, parameters = trained(kernels, case, dtype, 50, batch_size)
+    expected, end, _ = trained(reference, case, dtype, 50, batch_size)
+    costs, parameters, _ = trained(kernels, case, dtype, 50, batch_size)
     assert expected[-1] < expected[0], f"{case}: the reference itself does not learn"
     assert_norm_within("trace", costs.astype(dtype), expected.astype(dtype), f"costs of {case}")
     assert_norm_within("trace", parameters, end, f"parameters of {case}")
@@ -150,10 +210,10 @@ def check_epoch_by_hand(kernels, dtype, case, batch_size):
         columns = order[start : start + batch_size]
         gradients = np.empty_like(by_hand)
         net = network(kernels, case, by_hand)
-        batch_costs.append(net.cost_and_gradients(X[:, columns], Y[:, columns], gradients))
+        batch_costs.append(net.cost_and_gradients(X[:, columns], Y[:, columns], None, gradients))
         by_hand -= dtype(0.3) * gradients
     parameters, costs = parameters_of(case, dtype), np.full(1, np.nan)
-    network(kernels, case, parameters).train(X, Y, order[None, :], batch_size, 0.3, costs)
+    train_plainly(network(kernels, case, parameters), X, Y, order[None, :], batch_size, 0.3, costs)
     mean = np.array([np.mean(batch_costs)])
     assert_norm_within("step", costs.astype(dtype), mean.astype(dtype), f"cost of {case}")
     assert_norm_within("step", parameters, by_hand, f"parameters of {case}")
@@ -166,24 +226,123 @@ def check_unshuffled(kernels, dtype, case, batch_size):
     ends = []
     for order in (None, in_order):
         parameters, costs = parameters_of(case, dtype), np.full(3, np.nan)
-        network(kernels, case, parameters).train(X, Y, order, batch_size, 0.1, costs)
+        train_plainly(network(kernels, case, parameters), X, Y, order, batch_size, 0.1, costs)
         ends.append(np.append(parameters, costs))
     assert_norm_within("step", ends[0].astype(dtype), ends[1].astype(dtype), case)
 
 
-def check_same_bits(kernels, dtype, case, batch_size=None):
+def check_rule(kernels, dtype, case, name, batch_size):
+    """Eight epochs of a rule follow the reference: costs, parameters, and the state."""
+    rule = RULES[name]
+    expected = trained(reference, case, dtype, 8, batch_size, 0.05, rule=rule)
+    actual = trained(kernels, case, dtype, 8, batch_size, 0.05, rule=rule)
+    for what, got, want in zip(("costs", "parameters", "state"), actual, expected, strict=True):
+        case_name = f"{what} of {case}, {name}"
+        assert_norm_within("rule", got.astype(dtype), want.astype(dtype), case_name)
+
+
+def check_steps_in_calls(kernels, dtype, case, name):
+    """Epochs in one call or in several: the scalars, the state and the masks go on."""
+    rule, (X, Y), m = RULES[name], examples(case, dtype), case.m
+    size = max(m // 3, 1)
+    per_epoch = -(-m // size)
+    scalars = rule.scalars(4 * per_epoch, 0.05)
+    weights = weights_of(case, dtype) if rule.weighted else None
+    ends = []
+    for calls in ([(0, 4)], [(0, 1), (1, 4)]):
+        parameters, costs = parameters_of(case, dtype), np.full(4, np.nan)
+        state = np.zeros((rule.slots, parameters.size), dtype)
+        net = network(kernels, case, parameters, rule.keep)
+        for start, stop in calls:
+            steps = slice(start * per_epoch, stop * per_epoch)
+            net.train(
+                X, Y, weights, None, size, rule.spec, scalars[steps], state, 11, steps.start,
+                costs[start:stop],
+            )  # fmt: skip
+        ends.append((parameters, state, costs))
+    for name_of, got, want in zip(("parameters", "state", "costs"), *ends, strict=True):
+        assert_same_bits(got, want, f"{name_of} of {case}, {name}")
+
+
+def check_weights(kernels, dtype, case):
+    """A weight of k is k copies of the example, a weight of 0 as if it were not there."""
+    parameters, (X, Y), weights = (
+        parameters_of(case, dtype),
+        examples(case, dtype),
+        weights_of(case, dtype),
+    )
+    copies = np.repeat(np.arange(case.m), weights[0].astype(int))
+    net = network(kernels, case, parameters)
+    J, gradients = call(
+        network(reference, case, parameters).cost_and_gradients,
+        X[:, copies], Y[:, copies], None, out=[parameters.shape],
+    )  # fmt: skip
+    got_J, got = call(net.cost_and_gradients, X, Y, weights, out=[parameters.shape], case=case)
+    bound = TOLERANCES["step"].at(dtype) * abs(J)
+    assert_cost_within(got_J, J, bound, dtype, f"{case} weighted")
+    assert_layers_within("step", case, got, gradients)
+    alone = net.cost_and_gradients(X, Y, weights, None)
+    assert_cost_within(alone, J, bound, dtype, f"{case} weighted, cost alone")
+    zero = np.zeros_like(weights)
+    J, nothing = call(net.cost_and_gradients, X, Y, zero, out=[parameters.shape], case=case)
+    assert J == 0 and not nothing.any(), f"{case}: weights of 0 count"
+
+
+def check_backward(kernels, dtype, case):
+    """From dJ/dA to the parameters and to X, all, or one of the two."""
+    parameters, (X, _) = parameters_of(case, dtype), examples(case, dtype)
+    (dA,) = normal(dtype, out_shape(case))
+    shapes = [parameters.shape, X.shape]
+    expected = call(network(reference, case, parameters).backward, X, dA, out=shapes)
+    net = network(kernels, case, parameters.copy())
+    gradients, dX = call(net.backward, X, dA, out=shapes, case=case)
+    assert_layers_within("step", case, gradients, expected[0])
+    assert_norm_within("step", dX, expected[1], f"dX of {case}")
+    alone, _ = call(net.backward, X, dA, out=[shapes[0], None], case=case)
+    _, dX_alone = call(net.backward, X, dA, out=[None, shapes[1]], case=case)
+    assert_same_bits(alone, gradients, f"gradients without dX, {case}")
+    assert_same_bits(dX_alone, dX, f"dX without gradients, {case}")
+    assert_same_bits(np.asarray(net.parameters), parameters, f"parameters of {case}")
+
+
+def check_no_examples(kernels, dtype, case):
+    """m = 0: no cost, no gradients, nothing trained."""
+    parameters = parameters_of(case, dtype)
+    state = np.ones((ADAM_SLOTS, parameters.size), dtype)
+    X, Y = (np.empty((n, 0), dtype) for n in (case.layer_sizes[0], case.layer_sizes[-1]))
+    net = network(kernels, case, parameters.copy())
+    gradients, costs = np.full_like(parameters, np.nan), np.full(3, np.nan)
+    assert net.cost_and_gradients(X, Y, None, gradients) == 0
+    assert not gradients.any(), f"{case}: gradients of nothing"
+    gradients[:] = np.nan
+    net.backward(X, Y, gradients, X.copy())
+    assert not gradients.any(), f"{case}: derivatives of nothing"
+    net.forward(X, Y.copy())
+    net.train(X, Y, None, None, 1, ADAM, np.empty((0, 3)), state, 0, 0, costs)
+    np.testing.assert_array_equal(costs, np.zeros(3))
+    assert_same_bits(np.asarray(net.parameters), parameters, f"parameters of {case}")
+    assert (state == 1).all(), f"{case}: the state changed"
+
+
+def check_same_bits(kernels, dtype, case, batch_size=None, rule="plain"):
     """The same call gives the same bits again, whatever the number of threads."""
     parameters, (X, Y) = parameters_of(case, dtype), examples(case, dtype)
+    (dA,) = normal(dtype, out_shape(case))
     runs = []
     for threads in (1, 1, 2, 3):
         net = network(kernels, case, parameters.copy())
         A, gradients = np.empty(out_shape(case), dtype), np.empty_like(parameters)
         net.forward(X, A, threads)
-        J = net.cost_and_gradients(X, Y, gradients, threads)
-        costs, end = trained(kernels, case, dtype, 2, batch_size, threads=threads)
-        runs.append((threads, [A, gradients, np.float64(J), costs, end]))
+        J = net.cost_and_gradients(X, Y, None, gradients, threads)
+        sums, dX = np.empty_like(parameters), np.empty_like(X)
+        net.backward(X, dA, sums, dX, threads)
+        costs, end, state = trained(
+            kernels, case, dtype, 2, batch_size, rule=RULES[rule], threads=threads
+        )
+        runs.append((threads, [A, gradients, np.float64(J), sums, dX, costs, end, state]))
+    names = "A", "gradients", "J", "sums", "dX", "costs", "end", "state"
     for threads, results in runs[1:]:
-        for name, got, want in zip(("A", "gradients", "J", "costs", "end"), results, runs[0][1]):
+        for name, got, want in zip(names, results, runs[0][1], strict=True):
             assert_same_bits(got, want, f"{name} of {case} with {threads} threads")
 
 
@@ -212,8 +371,42 @@ def check_try_forward(kernels, dtype, case):
         for threads in (1, 2):
             bad = many.copy()
             bad[0, where] = np.nan
-            assert net.try_forward(bad, threads) is None, f"try_forward took NaN at {where}"
+            assert net.try_forward(bad, None, threads) is None, f"took NaN at {where}"
     for plain in LAYOUTS.values():
         A = net.try_forward(plain(X))
         assert A is not None and A.flags.owndata and A.flags.c_contiguous
         assert_norm_within("step", A, net.try_forward(X), case)
+
+
+def check_try_forward_into(kernels, dtype, case):
+    """An `out` that is plain takes A[L], in any layout; another is refused, untouched."""
+    parameters, (X, _) = parameters_of(case, dtype), examples(case, dtype)
+    net, shape = network(kernels, case, parameters), out_shape(case)
+    expected = net.try_forward(X)
+    for name, layout in LAYOUTS.items():
+        if name != "read-only":
+            out = layout(np.full(shape, np.nan, dtype))
+            assert net.try_forward(X, out) is out, f"{case}: out {name}"
+            assert_norm_within("step", out, expected, f"{case}, out {name}")
+    memory = np.full(X.size + expected.size, np.nan, dtype)
+    inside = memory[: X.size].reshape(X.shape)
+    inside[...] = X
+    overlapping = memory[X.size - 1 : X.size - 1 + expected.size].reshape(shape)
+    read_only = np.full(shape, np.nan, dtype)
+    read_only.flags.writeable = False
+    misaligned = np.full(expected.nbytes + 1, 0, np.uint8)[1:].view(dtype).reshape(shape)
+    refused = {
+        "list": expected.tolist(), "another shape": np.full((shape[0] + 1, shape[1]), 0, dtype),
+        "another dtype": np.full(shape, 0, "f4" if dtype == np.float64 else "f8"),
+        "read-only": read_only, "misaligned": misaligned, "flat": np.full(expected.size, 0, dtype),
+    }  # fmt: skip
+    for name, out in refused.items():
+        before = np.array(out)
+        assert net.try_forward(X, out) is None, f"{case}: try_forward took an out that is {name}"
+        np.testing.assert_array_equal(np.array(out), before)
+    assert net.try_forward(inside, overlapping) is None, f"{case}: out overlaps X"
+    np.testing.assert_array_equal(inside, X)
+    if parameters.size >= expected.size:
+        among = net.parameters[: expected.size].reshape(shape)
+        assert net.try_forward(X, among) is None, f"{case}: out lies in the parameters"
+        assert_same_bits(np.asarray(net.parameters), parameters_of(case, dtype), case)

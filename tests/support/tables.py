@@ -87,9 +87,15 @@ SHAPES = tuple(
 LARGE_SHAPES = ((130, 785, 33), (10, 1030, 257), (33, 515, 1025), (5, 1, 3001), (1, 129, 2049))
 """Past one panel, past one block of k (384 to 512), past one block of examples."""
 
-SLOPE = 0.2
+SLOPE, DELTA = 0.2, 0.7
+"""The parameters of leaky_relu and of huber in all cases."""
 ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax")
-ELEMENTWISE = ACTIVATIONS[:-1]
+ELEMENTWISE = tuple(name for name in ACTIVATIONS if name != "softmax")
+FROM_Z: tuple = ()
+"""Those whose derivative cannot be told from the output."""
+FROM_OUTPUT = tuple(name for name in ELEMENTWISE if name not in FROM_Z)
+CURVES = ("sigmoid", "tanh")
+"""Those that are not a single operation: their accuracy is promised in ULP."""
 LOSSES = ("mse", "binary_cross_entropy", "cross_entropy")
 PAIRS = (
     ("mse", "linear"),
@@ -101,7 +107,7 @@ PAIRS = (
     ("binary_cross_entropy", "sigmoid"),
     ("cross_entropy", "softmax"),
 )
-"""Every loss with every output activation that it may go with."""
+"""Losses with output activations that they may go with: each pair, and each way to dZ."""
 
 
 class NetworkCase(NamedTuple):
@@ -207,6 +213,10 @@ TOLERANCES = {
     "trace": Tolerance(
         1e-5, 1e-12, "norm of the array",
         "the same as one step's: 50 steps at a modest learning rate do not amplify",
+    ),
+    "rule": Tolerance(
+        1e-5, 1e-12, "norm of the array",
+        "the design's promise for every optimizer, penalty, mask and weight",
     ),
     "paper": Tolerance(
         8, 8, "eps of the number",

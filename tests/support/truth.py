@@ -1,9 +1,12 @@
 """Independent truth: nothing here is computed the way that fastnn computes it."""
 
+import math
 from functools import lru_cache
 
 import mpmath
 import numpy as np
+
+from support.tables import DELTA
 
 PRECISE = mpmath.MPContext()
 PRECISE.prec = 160
@@ -38,8 +41,8 @@ def curve(activation, dtype):
     if dtype == np.float32:
         # float64 is 2^29 times as fine as needed, and is itself checked against mpmath.
         Z = Z.astype(np.float64)
-        with np.errstate(over="ignore"):
-            high = np.tanh(Z) if activation == "tanh" else 1 / (1 + np.exp(-Z))
+        with np.errstate(over="ignore", invalid="ignore"):
+            high = _CURVES[activation](Z)
         return high, np.zeros_like(high)
     exact = [_PRECISE_CURVES[activation](PRECISE.mpf(z)) for z in Z.ravel().tolist()]
     high = np.array([float(value) for value in exact])
@@ -47,6 +50,11 @@ def curve(activation, dtype):
     return high.reshape(Z.shape), low.reshape(Z.shape)
 
 
+_erfc = np.frompyfunc(math.erfc, 1, 1)
+_CURVES = {
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "tanh": np.tanh,
+}
 _PRECISE_CURVES = {
     "sigmoid": lambda z: 1 / (1 + PRECISE.exp(-z)),
     "tanh": PRECISE.tanh,
@@ -68,6 +76,9 @@ def cost(A, Y, loss):
         a, y = PRECISE.mpf(a), PRECISE.mpf(y)
         if loss == "mse":
             total += (a - y) ** 2 / 2
+        elif loss == "huber":
+            r, delta = abs(a - y), PRECISE.mpf(DELTA)
+            total += r**2 / 2 if r <= delta else delta * (r - delta / 2)
         elif loss == "binary_cross_entropy":
             total -= y * log(max(a, tiny)) + (1 - y) * log(1 - min(a, below_1))
         else:
@@ -101,3 +112,14 @@ def shuffled(m, seed, epoch):
         j = (numbers[i] >> 32) * (i + 1) >> 32
         order[i], order[j] = order[j], order[i]
     return order
+
+
+def mask(seed, step, layer, keep, n, columns):
+    """The mask of dropout that the contract describes, one number at a time."""
+    stream = _mix64((_mix64((seed + step * GOLDEN) & MASK) + layer) & MASK)
+
+    def kept(i, j):
+        word = _mix64((stream + ((i << 32) + (j >> 1)) * GOLDEN) & MASK)
+        return (word >> 32 if j % 2 else word & 0xFFFFFFFF) < math.floor(keep * 2**32)
+
+    return np.array([[1 / keep if kept(i, j) else 0.0 for j in columns] for i in range(n)])

@@ -1,0 +1,1 @@
+"""The rooms behind ``_kernels_numpy.py``."""

@@ -1,0 +1,48 @@
+"""The specifications: what `network.py` resolves from the tables, once, for the kernels.
+
+A kernel decides nothing: it is told by these small tuples what to compute.  The contract
+that they belong to stands in ``_kernels_numpy.py``.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["LayerSpec", "LossSpec", "UpdateSpec"]
+
+
+class LayerSpec(NamedTuple):
+    """One dense layer."""
+
+    n_in: int
+    n_out: int
+    activation: int
+    """Code of a row of `activations.ACTIVATIONS`."""
+    alpha: float = 0.0
+    """The activation's parameter, such as the slope of leaky_relu; 0.0 where it has none."""
+    keep: float = 1.0
+    """1 - dropout of this layer's outputs in training; 1.0: none is dropped."""
+
+
+class LossSpec(NamedTuple):
+    """What is made of the outputs and the targets."""
+
+    code: int
+    """Code of a row of `losses.LOSSES`."""
+    alpha: float = 0.0
+    """The loss's parameter, such as the delta of huber; 0.0 where it has none."""
+    paired: bool = False
+    """dZ = A - Y at the output: the loss and the output's activation cancel."""
+
+
+class UpdateSpec(NamedTuple):
+    """How the parameters follow their gradient; what changes from step to step is beside it."""
+
+    code: int
+    """Code of a row of `optimizers.OPTIMIZERS`."""
+    constants: tuple[float, ...] = ()
+    """The constants of its formula, such as beta1, beta2 and epsilon."""
+    l2: float = 0.0
+    """Of the penalty ``l2 / 2 sum(W^2)`` that is added to the cost."""
+    decay: float = 0.0
+    """The share of the weights, times the learning rate, that each step takes away."""
+    clip_norm: float = float("inf")
+    """The longest that a step's gradient may be."""
