@@ -244,6 +244,12 @@ def _cross_entropy(A, Y, alpha):
     return np.multiply(-Y, np.log(log_a, out=log_a), out=log_a)
 
 
+def _huber(A, Y, delta):
+    R = np.abs(A - Y)
+    inner = np.minimum(R, delta)  # r^2 / 2 up to delta, and from there on a straight line
+    return inner * (R - inner / 2)
+
+
 _ENDS = {info.dtype: (info.tiny, 1 - info.epsneg) for info in map(np.finfo, ("f4", "f8"))}
 """The smallest and the largest probability with a logarithm that is kept as it is."""
 
@@ -257,6 +263,7 @@ _LOSS = {
         _cross_entropy,
         lambda A, Y, alpha: -Y / np.maximum(A, _ENDS[A.dtype][0]),
     ),
+    "huber": (_huber, lambda A, Y, delta: np.clip(A - Y, -delta, delta)),
 }
 """name -> (loss, dA): ``loss(A, Y, alpha)`` of each output, and its derivative."""
 

@@ -32,10 +32,10 @@ __all__ = [
     "specification",
 ]
 
-LossName = Literal["mse", "binary_cross_entropy", "cross_entropy"]
+LossName = Literal["mse", "binary_cross_entropy", "cross_entropy", "huber"]
 """The names of the table, for type checkers and editors; aliases are understood too."""
 
-LossLike = LossName
+LossLike = LossName | tuple[Literal["huber"], float]
 """What `resolve` takes."""
 
 
@@ -77,6 +77,12 @@ LOSSES = {
                 "categorical_cross_entropy", "categorical_crossentropy",
                 "categorical cross-entropy", "crossentropy",
             ),
+        ),
+        Loss(
+            "huber", 3,
+            "sum_i (r_i^2 / 2 if |r_i| <= delta else delta (|r_i| - delta / 2)), r = a - y",
+            "max(-delta, min(delta, a - y))", "",  # (Huber, 1964)
+            parameter=checks.Parameter("delta", 1.0, positive=True),
         ),
     )
 }  # fmt: skip

@@ -33,6 +33,15 @@ cdef inline vector cross_entropy "fastnn_cross_entropy"(
     return -y * log(maximum(smallest_normal(), a))
 
 
+cdef inline vector huber "fastnn_huber"(
+    vector a, vector y, real delta, vector* derivative
+) noexcept nogil:
+    cdef vector r = magnitude(a - y)
+    cdef vector inner = minimum(splat(delta), r)  # r^2 / 2 up to delta, then a straight line
+    derivative[0] = minimum(splat(delta), maximum(splat(-delta), a - y))
+    return inner * (r - splat(0.5) * inner)
+
+
 # --- on panels ------------------------------------------------------------------------------
 
 

@@ -40,7 +40,8 @@
 #define FASTNN_LOSSES(ROW)       \
     ROW(mse, 0)                  \
     ROW(binary_cross_entropy, 1) \
-    ROW(cross_entropy, 2)
+    ROW(cross_entropy, 2)        \
+    ROW(huber, 3)
 
 /* Updates: fastnn_NAME(w, g, state, scalars, constants), the new w.  The number in the middle is
  * that of the vectors that it keeps as its state. */

@@ -49,10 +49,23 @@ def cross_entropy_derivative(a, y, alpha):
     return -y / maximum(tiny(a), a)
 
 
+@formula
+def huber(a, y, delta):
+    r = abs(a - y)
+    inner = minimum(delta, r)
+    return inner * (r - type(a)(0.5) * inner)
+
+
+@formula
+def huber_derivative(a, y, delta):
+    return maximum(-delta, minimum(delta, a - y))
+
+
 TABLE = {
     "mse": (mse, mse_derivative),
     "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_derivative),
     "cross_entropy": (cross_entropy, cross_entropy_derivative),
+    "huber": (huber, huber_derivative),
 }
 """name -> (loss, dA): ``loss(a, y, alpha)`` of each output, and its derivative."""
 

@@ -30,6 +30,7 @@ OTHER_WORDS = {
     # losses
     "bce": "binary_cross_entropy", "log_loss": "binary_cross_entropy",
     "nll": "cross_entropy", "ce": "cross_entropy", "squared_loss": "mse", "l2_loss": "mse",
+    "smooth_l1": "huber",
     # initial weights
     "glorot": "xavier", "glorot_normal": "xavier", "glorot_uniform": "xavier",
     "xavier_normal": "xavier", "xavier_uniform": "xavier", "kaiming": "he",

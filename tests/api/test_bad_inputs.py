@@ -327,6 +327,8 @@ FUNCTIONAL = [
     ("a complex slope", lambda s: fastnn.activate(s.dZ, ("leaky_relu", np.complex128(1))), TypeError, "must be a finite number"),
     ("no slope", lambda s: fastnn.activate(s.dZ, ("leaky_relu", None)), TypeError, "must be a finite number >= 0, got None"),
     ("a parameter too many", lambda s: fastnn.activate(s.dZ, ("tanh", 1.0)), ValueError, "'tanh' takes no parameter"),
+    ("delta of 0", lambda s: fastnn.cost(s.dZ, s.dZ, ("huber", 0)), ValueError, "loss: the delta of 'huber' must be a finite number > 0, got 0"),
+    ("delta that becomes 0", lambda s: fastnn.cost(s.X, s.X, ("huber", 1e-60)), ValueError, "loss: the delta of 'huber': 1e-60 becomes 0 in float32"),
     ("derivative of softmax beside A", lambda s: fastnn.activate(s.dZ, "softmax", derivative=True), ValueError, "use activation_backward"),
     ("identity", lambda s: fastnn.activate(s.dZ, "identity"), ValueError, r"did you mean 'linear'\?"),
     ("logistic", lambda s: fastnn.activate(s.dZ, "logistic"), ValueError, r"did you mean 'sigmoid'\?"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from support import harness
-from support.tables import LOSSES, PAIRS
+from support.tables import ACTIVATIONS, DELTA, LOSSES, PAIRS, TOLERANCES
 
 import fastnn
 from fastnn import losses
@@ -35,6 +35,49 @@ def test_paired_outputs_are_allowed():
 def test_defaults(output, loss):
     assert losses.default_for(output).name == losses.resolve(None, output)[0].name == loss
     assert fastnn.MLP([2, 2], output=output).loss == loss
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("output", ACTIVATIONS)
+def test_pairs_are_enforced(loss, output):
+    outputs = losses.LOSSES[loss].outputs
+    if not outputs or output in outputs:
+        name = fastnn.MLP([2, 2], output=output, loss=loss).loss
+        assert name == (("huber", 1.0) if loss == "huber" else loss)
+    else:
+        with pytest.raises(ValueError, match=f"loss '{loss}' needs an output of .*'{output}'"):
+            fastnn.MLP([2, 2], output=output, loss=loss)
+
+
+def test_unknown_losses_are_refused():
+    with pytest.raises(ValueError, match="loss must be one of 'mse'.*got 'hinge'"):
+        losses.resolve("hinge")
+    with pytest.raises(TypeError, match="loss must be a name or .*, got 3"):
+        losses.resolve(3)
+    with pytest.raises(ValueError, match="did you mean 'cross_entropy'?"):
+        losses.resolve("cross entropy")
+    with pytest.raises(ValueError, match="delta of 'huber' must be a finite number > 0, got 0"):
+        losses.resolve(("huber", 0))
+    with pytest.raises(TypeError, match="loss must be a name or .*, got None"):
+        losses.resolve(None)
+
+
+@pytest.mark.parametrize("loss, output", PAIRS)
+def test_cost_is_the_mean_over_examples_of_the_sum_over_outputs(backend, loss, output, dtype):
+    A = harness.outputs_of(output, harness.normal(dtype, (4, 9))[0])
+    Y = harness.targets(loss, 4, 9, dtype)
+    a, y = A.astype(np.float64), Y.astype(np.float64)
+    r = abs(a - y)
+    formula = {
+        "mse": lambda: r**2 / 2,
+        "huber": lambda: np.where(r <= DELTA, r**2 / 2, DELTA * (r - DELTA / 2)),
+        "binary_cross_entropy": lambda: -(y * np.log(a) + (1 - y) * np.log(1 - a)),
+        "cross_entropy": lambda: -y * np.log(a),
+    }[loss]
+    expected = formula().sum() / 9
+    J = fastnn.cost(A, Y, loss=("huber", DELTA) if loss == "huber" else loss)
+    bound = TOLERANCES["cost"].at(dtype) * harness.eps(dtype) * expected
+    harness.assert_cost_within(J, expected, bound, dtype, loss)
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "cross_entropy"])

@@ -196,6 +196,15 @@ def test_all_finite_of_large_views(dtype):
     assert not reference.all_finite(X)
 
 
+def test_huber_by_hand():
+    """delta = 0.7: r = 0.5 lies on the parabola, r = -2 on the line, and dA is cut off there."""
+    A, Y, dZ = np.array([[1.5], [1.0]]), np.array([[1.0], [3.0]]), np.empty((2, 1))
+    spec = harness.loss_spec("huber", "linear")
+    J = reference.output_cost(A, None, Y, None, spec, CODES["linear"], 0.0, dZ)
+    harness.assert_on_paper(J, 0.125 + 0.7 * (2 - 0.35))
+    harness.assert_on_paper(dZ, [[0.5], [-0.7]])
+
+
 def test_weighted_cost_by_hand():
     """Weights 3 and 1: J = (3 * 2 + 1 * 8) / 4, and dZ is weighted, not yet divided."""
     A, Y, dZ = np.array([[2.0, 4.0]]), np.zeros((1, 2)), np.empty((1, 2))

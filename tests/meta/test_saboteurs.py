@@ -100,6 +100,7 @@ CAUGHT = [
     (saboteurs.ignored_D, layer_checks.check_backward_from_D, F32),
     (saboteurs.mean_in_backward, network_checks.check_backward, F32, TANH),
     (saboteurs.cost_of_nothing, network_checks.check_no_examples, F32, TANH),
+    (saboteurs.dA_of_mse_for_all, layer_checks.check_output_cost, F32, "huber", "linear"),
     (saboteurs.dA_of_mse_for_all, layer_checks.check_unpaired, F32, "cross_entropy", "softmax"),
     (saboteurs.overlapping_out, network_checks.check_try_forward_into, F32, TANH),
 ]

@@ -96,7 +96,7 @@ FROM_Z: tuple = ()
 FROM_OUTPUT = tuple(name for name in ELEMENTWISE if name not in FROM_Z)
 CURVES = ("sigmoid", "tanh")
 """Those that are not a single operation: their accuracy is promised in ULP."""
-LOSSES = ("mse", "binary_cross_entropy", "cross_entropy")
+LOSSES = ("mse", "binary_cross_entropy", "cross_entropy", "huber")
 PAIRS = (
     ("mse", "linear"),
     ("mse", "relu"),
@@ -106,6 +106,9 @@ PAIRS = (
     ("mse", "softmax"),
     ("binary_cross_entropy", "sigmoid"),
     ("cross_entropy", "softmax"),
+    ("huber", "linear"),
+    ("huber", "tanh"),
+    ("huber", "softmax"),
 )
 """Losses with output activations that they may go with: each pair, and each way to dZ."""
 
