@@ -32,6 +32,7 @@ from itertools import accumulate
 import numpy as np
 
 from fastnn._numpy.random import mask, shuffle
+from fastnn._numpy.special import gelu
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import LOSSES
 from fastnn.optimizers import OPTIMIZERS
@@ -131,7 +132,9 @@ _FROM_OUTPUT = {
 }
 """name -> (g, g'): ``g(Z, alpha, A)`` writes A, and ``g'(A, alpha)`` is the derivative."""
 
-_FROM_Z = {}
+_FROM_Z = {
+    "gelu": lambda Z, alpha, A, D: gelu(Z, A, D),
+}
 """name -> ``g(Z, alpha, A, D)``, which writes A, and D unless it is None."""
 
 

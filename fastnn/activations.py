@@ -31,7 +31,7 @@ __all__ = [
     "resolve_layers",
 ]
 
-ActivationName = Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax"]
+ActivationName = Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax", "gelu"]
 """The names of the table, for type checkers and editors."""
 
 ActivationLike = ActivationName | tuple[Literal["leaky_relu"], float]
@@ -86,6 +86,11 @@ ACTIVATIONS: dict[str, Activation] = {
         Activation(
             "softmax", 5, "exp(z_i) / sum_j exp(z_j)", "da_i/dz_j = a_i (delta_ij - a_j)", "(0, 1)",
             "output of a choice between classes", "xavier", hidden=False, answer="class",
+        ),
+        Activation(
+            "gelu", 6, "z Phi(z), Phi(z) = (1 + erf(z / sqrt(2))) / 2",
+            "Phi(z) + z exp(-z^2 / 2) / sqrt(2 pi)", "[-0.17, inf)",
+            "hidden layers, a smooth relu (Hendrycks and Gimpel, 2016)", "he", from_output=False,
         ),
     )
 }  # fmt: skip

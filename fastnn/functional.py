@@ -63,7 +63,7 @@ def activate(
     Z : array_like
         Any shape.  Softmax is taken over the first axis: one column is one example.
     activation : str or tuple
-        "linear", "sigmoid", "tanh", "relu", "leaky_relu" or "softmax";
+        "linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax" or "gelu";
         ``("leaky_relu", 0.2)`` sets the slope, which is 0.01 by default.
     out : ndarray, optional
         Where to write A; of the shape of Z.  It may be Z itself.

@@ -57,7 +57,7 @@ class MLP:
         outputs.  L >= 1 and all are >= 1.
     hidden : str, tuple or list
         Activation of the hidden layers, or a list with one for each: "linear",
-        "sigmoid", "tanh", "relu", "leaky_relu", or ``("leaky_relu", slope)``.
+        "sigmoid", "tanh", "relu", "leaky_relu", ``("leaky_relu", slope)`` or "gelu".
     output : str or tuple
         Activation of the output layer; "softmax" is possible too.
     loss : str or tuple, optional

@@ -50,6 +50,12 @@ cdef inline vector tanh_derivative "fastnn_tanh_derivative"(vector a, real alpha
     return splat(1) - a * a
 
 
+cdef inline vector gelu_row "fastnn_gelu"(
+    vector z, real alpha, vector* derivative
+) noexcept nogil:
+    return gelu(z, derivative)
+
+
 # --- runs of whole registers --------------------------------------------------------------
 
 

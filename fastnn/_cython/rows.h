@@ -26,6 +26,7 @@
 
 /* The others: fastnn_NAME(z, alpha, &derivative) gives both; layers in training keep the second. */
 #define FASTNN_Z_ACTIVATIONS(ROW) \
+    ROW(gelu, 6)
 
 /* Not element by element: softmax has functions of its own. */
 #define FASTNN_MATRIX_ACTIVATIONS(ROW) \

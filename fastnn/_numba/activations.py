@@ -66,6 +66,12 @@ def leaky_relu_derivative(a, slope):
     return type(a)(1) if a > type(a)(0) else slope
 
 
+@formula
+def gelu(z, alpha):
+    """The value and the derivative, which is not cheap from the output."""
+    return vector_math.gelu(z)
+
+
 FROM_OUTPUT = {
     "linear": (linear, linear_derivative),
     "sigmoid": (sigmoid, sigmoid_derivative),
@@ -75,7 +81,7 @@ FROM_OUTPUT = {
 }
 """name -> (g, g'): ``g(z, alpha)`` and ``g'(a, alpha)``."""
 
-FROM_Z = {}
+FROM_Z = {"gelu": gelu}
 """name -> g: ``g(z, alpha)`` is (a, g'(z))."""
 
 CODES = codes_of((*FROM_OUTPUT, *FROM_Z, "softmax"), ACTIVATIONS)

@@ -345,6 +345,23 @@ def test_backward_is_gradients_of_the_squared_error(backend, dtype, case):
     assert dX.shape == X.shape and dX.dtype == dtype
 
 
+@pytest.mark.parametrize("output", ["linear", "sigmoid", "softmax", "gelu"])
+def test_backward_is_the_slope_of_a_cost_of_ones_own(backend, output):
+    """J = sum(C A), whose dJ/dA is C: its slopes in X by central differences."""
+    net = fastnn.MLP([3, 5, 2], ["gelu"], output, dtype="float64", seed=2)
+    X, C = harness.normal(np.float64, (3, 4), (2, 4))
+    _, dX = net.backward(X, C)
+    slopes, h = np.empty_like(X), 1e-5
+    for index in np.ndindex(X.shape):
+        value = X[index]
+        X[index] = value + h
+        above = (C * net.forward(X)).sum()
+        X[index] = value - h
+        slopes[index] = (above - (C * net.forward(X)).sum()) / (2 * h)
+        X[index] = value
+    harness.assert_norm_within("central difference", dX, slopes, output)
+
+
 # --- step ---------------------------------------------------------------------------------
 
 
@@ -598,6 +615,105 @@ def test_pickle_travels_between_backends():
                 harness.assert_norm_within("step", twin.forward(X), expected, (there, here))
                 twin.parameters["W1"][...] = 0
                 assert not twin.parameters["W1"].any() and net.parameters["W1"].any()
+
+
+@pytest.mark.parametrize(
+    "arguments, error, words",
+    [
+        ({"layer_sizes": [3]}, ValueError, "at least the inputs and the outputs, got \\[3\\]"),
+        ({"layer_sizes": []}, ValueError, "at least the inputs and the outputs"),
+        (
+            {"layer_sizes": [3, 0, 1]},
+            ValueError,
+            "layer_sizes\\[1\\] must be an integer >= 1, got 0",
+        ),
+        ({"layer_sizes": [3, -4, 1]}, ValueError, "layer_sizes\\[1\\].*got -4"),
+        ({"layer_sizes": [3, 2.5, 1]}, TypeError, "layer_sizes\\[1\\].*got 2.5"),
+        ({"layer_sizes": [3, "4", 1]}, TypeError, "layer_sizes\\[1\\].*got '4'"),
+        ({"layer_sizes": [3, True, 1]}, TypeError, "layer_sizes\\[1\\].*got True"),
+        ({"layer_sizes": 3}, TypeError, "layer_sizes must be a list"),
+        ({"layer_sizes": "341"}, TypeError, "layer_sizes must be a list"),
+        ({"layer_sizes": None}, TypeError, "layer_sizes must be a list"),
+        ({"layer_sizes": [2**40, 2**40]}, ValueError, "more than an array can hold"),
+        ({"hidden": "selu"}, ValueError, "hidden must be one of.*got 'selu'.*did you mean"),
+        (
+            {"hidden": "ReLU"},
+            ValueError,
+            "^hidden must be one of 'linear', 'sigmoid', 'tanh', 'relu', 'leaky_relu', 'gelu', "
+            "got 'ReLU'; did you mean 'relu'\\?$",
+        ),
+        ({"output": "Softmax"}, ValueError, "'softmax', 'gelu', got.*did you mean 'softmax'\\?"),
+        ({"hidden": "identity"}, ValueError, "did you mean 'linear'\\?"),
+        ({"hidden": ["logistic"]}, ValueError, "hidden\\[0\\] must be.*did you mean 'sigmoid'\\?"),
+        ({"hidden": "leaky-relu"}, ValueError, "did you mean 'leaky_relu'\\?"),
+        ({"hidden": ["softmax"]}, ValueError, "hidden\\[0\\]: 'softmax' is for the output"),
+        ({"hidden": ("softmax", 1.0)}, ValueError, "hidden must be one of"),
+        ({"output": "softmax"}, ValueError, "chooses between 2 classes or more, got 1 unit"),
+        ({"hidden": ("leaky_relu", 10**400)}, ValueError, "slope of 'leaky_relu' must be a finite"),
+        (
+            {"hidden": ("leaky_relu", 1e39)},
+            ValueError,
+            "hidden: the slope of 'leaky_relu': 1e\\+39 overflows in float32",
+        ),
+        ({"output": ("leaky_relu", 1e39)}, ValueError, "output: the slope.*overflows in float32"),
+        ({"hidden": ("leaky_relu", b"0.5")}, TypeError, "finite number >= 0, got b'0.5'"),
+        ({"hidden": ("leaky_relu", np.True_)}, TypeError, "finite number >= 0, got (np.)?True"),
+        ({"output": "linear", "loss": ("huber", 1e-60)}, ValueError, "delta.*becomes 0 in float32"),
+        ({"output": "linear", "loss": ("huber", 0)}, ValueError, "delta of 'huber' must be.*> 0"),
+        ({"output": "linear", "loss": ("mse", 1)}, ValueError, "'mse' takes no parameter"),
+        ({"loss": "bce"}, ValueError, "did you mean 'binary_cross_entropy'\\?"),
+        ({"dropout": 1.0}, ValueError, "dropout must be a number >= 0 and < 1, got 1.0"),
+        ({"dropout": -0.1}, ValueError, "dropout must be.*got -0.1"),
+        ({"dropout": float("nan")}, ValueError, "dropout must be.*got nan"),
+        ({"dropout": "0.5"}, TypeError, "dropout must be.*got '0.5'"),
+        ({"dropout": None}, TypeError, "dropout must be.*got None"),
+        ({"dropout": True}, TypeError, "dropout must be.*got True"),
+        ({"dropout": [0.1, 0.2]}, ValueError, "dropout has 2 values, but there are 1 hidden"),
+        ({"dropout": [1]}, ValueError, "dropout\\[0\\] must be a number >= 0 and < 1, got 1"),
+        (
+            {"lr": 0.1, "dropuot": 0.5},
+            TypeError,
+            "^MLP\\(\\) got an unexpected keyword argument 'lr'$",
+        ),
+        ({"dropuot": 0.5}, TypeError, "argument 'dropuot'; did you mean 'dropout'\\?$"),
+        ({"random_state": 0}, TypeError, "argument 'random_state'; did you mean 'seed'\\?"),
+        ({"activation": "relu"}, TypeError, "argument 'activation'; did you mean 'hidden'\\?"),
+        ({"hidden": "softmax"}, ValueError, "'softmax' is for the output layer"),
+        ({"hidden": ["relu", "relu"]}, ValueError, "hidden names 2 activations, but there are 1"),
+        ({"hidden": []}, ValueError, "hidden names 0 activations"),
+        ({"hidden": ["swish"]}, ValueError, "hidden\\[0\\] must be one of"),
+        ({"hidden": None}, TypeError, "hidden must be an activation or a list"),
+        ({"hidden": ("leaky_relu", -1)}, ValueError, "finite number >= 0, got -1"),
+        ({"output": "swish"}, ValueError, "output must be one of.*got 'swish'"),
+        ({"output": None}, TypeError, "output must be a name"),
+        ({"loss": "hinge"}, ValueError, "loss must be one of.*got 'hinge'"),
+        (
+            {"loss": "cross_entropy"},
+            ValueError,
+            "needs an output of 'softmax', got output='sigmoid'",
+        ),
+        ({"loss": 3}, TypeError, "loss must be a name or .*, got 3"),
+        (
+            {"init": "glorot"},
+            ValueError,
+            "init must be a number, a dictionary of arrays or one of 'auto', 'small_normal', 'he', "
+            "'xavier', 'zeros', got 'glorot'; did you mean 'xavier'\\?",
+        ),
+        ({"init": "kaiming"}, ValueError, "did you mean 'he'\\?"),
+        ({"init": {"W1": [[1.0]]}}, ValueError, "parameter 'b1' is missing"),
+        ({"seed": -1}, ValueError, "seed must be None, an integer >= 0"),
+        ({"seed": "0"}, TypeError, "seed must be None"),
+        ({"seed": 1.5}, TypeError, "seed must be None"),
+        ({"dtype": "float16"}, TypeError, "dtype must be float32 or float64, got 'float16'"),
+        ({"dtype": int}, TypeError, "dtype must be float32 or float64"),
+        ({"dtype": None}, TypeError, "dtype must be float32 or float64"),
+        ({"dtype": "nonsense"}, TypeError, "dtype must be float32 or float64"),
+    ],
+    ids=str,
+)
+def test_constructor_refuses(arguments, error, words):
+    with pytest.raises(error, match=words):
+        fastnn.MLP(**{"layer_sizes": [3, 4, 1], **arguments})
 
 
 def test_parameters_that_do_not_fit_into_memory():

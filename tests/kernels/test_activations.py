@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from support import harness
 from support.tables import ACTIVATIONS
 
 import fastnn
@@ -17,6 +18,46 @@ def test_the_table_is_what_the_tests_cover():
     assert tuple(activations.ACTIVATIONS) == ACTIVATIONS
     codes = [row.code for row in activations.ACTIVATIONS.values()]
     assert codes == list(range(len(ACTIVATIONS)))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_formulas(backend, name):
+    """The formula and the derivative that the table prints, evaluated by Python."""
+    row, slope = activations.resolve(name)
+    formulas = {
+        "linear": Z,
+        "sigmoid": 1 / (1 + np.exp(-Z)),
+        "tanh": (np.exp(Z) - np.exp(-Z)) / (np.exp(Z) + np.exp(-Z)),
+        "relu": np.maximum(0, Z),
+        "leaky_relu": np.where(Z > 0, Z, slope * Z),
+        "softmax": np.ones_like(Z),
+        "gelu": Z * PHI,
+    }
+    a = fastnn.activate(Z, name)
+    harness.assert_norm_within("step", a, formulas[name], name)
+    if name == "softmax":  # its derivative is a matrix for each example
+        return
+    expression = (
+        row.derivative.replace("a (", "a * (").replace("z exp", "z * exp").replace("2 pi", "2 * pi")
+    )
+    expression = expression.replace("^", "**")
+    names = {"a": a, "z": Z, "Phi": lambda z: PHI, "exp": np.exp, "sqrt": np.sqrt, "pi": np.pi}
+    if " if " in expression:  # "1 if a > 0 else slope"
+        above, rest = expression.split(" if a > 0 else ")
+        expected = np.where(a > 0, float(above), slope if rest == "slope" else float(rest))
+    else:
+        expected = eval(expression, names) + 0 * a
+    again, derivative = fastnn.activate(Z, name, derivative=True)
+    harness.assert_same_bits(again, a, name)
+    harness.assert_norm_within("step", derivative, expected, name)
+    if row.from_output:
+        from_output = fastnn.activation_derivative(a, name)
+        harness.assert_same_bits(from_output, derivative, name)
+        return
+    with pytest.raises(ValueError, match="cannot be told from its output.*derivative=True"):
+        fastnn.activation_derivative(a, name)
+    with pytest.raises(ValueError, match="cannot be told from its output"):
+        fastnn.activation_backward(a, a, name)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)

@@ -24,6 +24,11 @@ def test_special_values(kernels, dtype, activation):
     layer_checks.check_special_values(kernels, dtype, activation)
 
 
+@pytest.mark.parametrize("activation", ["linear", "tanh", "relu", "leaky_relu", "gelu"])
+def test_subnormals(kernels, dtype, activation):
+    layer_checks.check_subnormals(kernels, dtype, activation)
+
+
 def test_tanh_is_odd(kernels, dtype):
     layer_checks.check_odd(kernels, dtype)
 

@@ -76,6 +76,27 @@ def test_softmax_by_hand():
     harness.assert_on_paper(dZ, [[18 / 512], [52 / 512], [-70 / 512]])
 
 
+@pytest.mark.parametrize("loss, output", PAIRS)
+@pytest.mark.parametrize("hidden", ["tanh", "sigmoid", "relu", "leaky_relu", "linear", "gelu"])
+def test_gradients_are_central_differences(loss, output, hidden):
+    """(J(w + h) - J(w - h)) / 2h for every parameter, in float64."""
+    case = NetworkCase((3, 5, 4, 3), (hidden, "tanh"), loss, output, 7)
+    parameters, (X, Y) = (
+        network_checks.parameters_of(case, np.float64),
+        network_checks.examples(case, np.float64),
+    )
+    gradients, differences = np.empty_like(parameters), np.empty_like(parameters)
+    net, h = network_checks.network(reference, case, parameters), 1e-5
+    net.cost_and_gradients(X, Y, None, gradients)
+    for i, w in enumerate(parameters.tolist()):
+        costs = []
+        for parameters[i] in (w + h, w - h):
+            costs.append(net.cost_and_gradients(X, Y, None, None))
+        parameters[i], differences[i] = w, (costs[0] - costs[1]) / (2 * h)
+    assert np.linalg.norm(gradients) > 1e-3, "a gradient of zero would agree with anything"
+    harness.assert_norm_within("central difference", differences, gradients, case)
+
+
 @pytest.mark.parametrize("activation", CURVES)
 def test_curves_in_high_precision(activation, dtype):
     layer_checks.check_activation_ulps(reference, dtype, activation)
@@ -273,3 +294,26 @@ def test_dropout_is_a_network_without_these_units():
     spec, state = UpdateSpec(0), np.empty((0, parameters.size))
     net.train(X, Y, None, None, 4, spec, np.full((1, 1), 0.1), state, 9, 4, costs)
     harness.assert_norm_within("step", parameters, expected, case)
+
+
+@pytest.mark.parametrize("output", ["linear", "softmax", "gelu", "tanh"])
+def test_backward_is_a_central_difference(output):
+    """Of the sum of dA * A, with respect to the parameters and to X."""
+    case = NetworkCase((3, 5, 4), ("gelu",), "mse", output, 3)
+    parameters, (X, _) = (
+        network_checks.parameters_of(case, np.float64),
+        network_checks.examples(case, np.float64),
+    )
+    (dA,) = harness.normal(np.float64, (4, 3))
+    net, A = network_checks.network(reference, case, parameters), np.empty((4, 3))
+    gradients, dX, h = np.empty_like(parameters), np.empty_like(X), 1e-5
+    net.backward(X, dA, gradients, dX)
+    for array, derivatives in ((parameters, gradients), (X, dX)):
+        differences, flat = np.empty(array.size), array.reshape(-1)
+        for i, value in enumerate(flat.tolist()):
+            sums = []
+            for flat[i] in (value + h, value - h):
+                net.forward(X, A)
+                sums.append(np.sum(dA * A))
+            flat[i], differences[i] = value, (sums[0] - sums[1]) / (2 * h)
+        harness.assert_norm_within("central difference", derivatives.ravel(), differences, output)

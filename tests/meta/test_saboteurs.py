@@ -13,6 +13,7 @@ from support.tables import NetworkCase
 
 TANH = NetworkCase((7, 9, 3), ("tanh",), "cross_entropy", "softmax", 61)
 LEAKY = NetworkCase((7, 9, 3), ("leaky_relu",), "mse", "linear", 61)
+GELU = NetworkCase((7, 9, 3), ("gelu",), "huber", "linear", 61)
 
 
 # --- who catches whom ---------------------------------------------------------------------
@@ -98,6 +99,7 @@ CAUGHT = [
         "dropout",
     ),
     (saboteurs.ignored_D, layer_checks.check_backward_from_D, F32),
+    (saboteurs.ignored_D, network_checks.check_gradients, F32, GELU),
     (saboteurs.mean_in_backward, network_checks.check_backward, F32, TANH),
     (saboteurs.cost_of_nothing, network_checks.check_no_examples, F32, TANH),
     (saboteurs.dA_of_mse_for_all, layer_checks.check_output_cost, F32, "huber", "linear"),

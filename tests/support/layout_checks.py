@@ -44,7 +44,7 @@ def layout_calls(dtype, n_out, n_in, m):
         "dense_forward": ((W, b, A_prev, relu, slope), [dZ.shape], (0, 1)),
         "dense_backward": ((dZ, W, A_prev, float(m)), [W.shape, b.shape, A_prev.shape], (1, 3, 4)),
         "output_cost": (
-            (dZ, dZ + 1, small(n_out, m), weights, loss_spec("mse", "tanh"), CODES["tanh"], 0.0),
+            (dZ, dZ + 1, small(n_out, m), weights, loss_spec("mse", "gelu"), CODES["gelu"], 0.0),
             [dZ.shape],
             (),
         ),

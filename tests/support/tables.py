@@ -89,12 +89,12 @@ LARGE_SHAPES = ((130, 785, 33), (10, 1030, 257), (33, 515, 1025), (5, 1, 3001), 
 
 SLOPE, DELTA = 0.2, 0.7
 """The parameters of leaky_relu and of huber in all cases."""
-ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax")
+ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax", "gelu")
 ELEMENTWISE = tuple(name for name in ACTIVATIONS if name != "softmax")
-FROM_Z: tuple = ()
+FROM_Z = ("gelu",)
 """Those whose derivative cannot be told from the output."""
 FROM_OUTPUT = tuple(name for name in ELEMENTWISE if name not in FROM_Z)
-CURVES = ("sigmoid", "tanh")
+CURVES = ("sigmoid", "tanh", "gelu")
 """Those that are not a single operation: their accuracy is promised in ULP."""
 LOSSES = ("mse", "binary_cross_entropy", "cross_entropy", "huber")
 PAIRS = (
@@ -106,9 +106,11 @@ PAIRS = (
     ("mse", "softmax"),
     ("binary_cross_entropy", "sigmoid"),
     ("cross_entropy", "softmax"),
+    ("mse", "gelu"),
     ("huber", "linear"),
     ("huber", "tanh"),
     ("huber", "softmax"),
+    ("huber", "gelu"),
 )
 """Losses with output activations that they may go with: each pair, and each way to dZ."""
 
@@ -154,6 +156,10 @@ NETWORKS = (
     NetworkCase((9, 2), (), "cross_entropy", "softmax", 50),
     NetworkCase((41, 3, 5), ("tanh",), "mse", "linear", 5000),
     NetworkCase((200, 2), (), "mse", "leaky_relu", 77),
+    # A layer that keeps its derivative beside its output, in the middle and at the end.
+    NetworkCase((9, 17, 8, 3), ("gelu", "tanh"), "cross_entropy", "softmax", 65),
+    NetworkCase((5, 33, 2), ("relu",), "huber", "gelu", 47),
+    NetworkCase((16, 7, 1), ("gelu",), "huber", "linear", 300),
     # Wide: several blocks of examples, several groups of panels for one row of weights.
     NetworkCase((784, 260, 10), ("relu",), "cross_entropy", "softmax", 700),
     NetworkCase((3, 1100, 600, 2), ("tanh", "relu"), "mse", "linear", 70),

@@ -54,10 +54,13 @@ _erfc = np.frompyfunc(math.erfc, 1, 1)
 _CURVES = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
+    "gelu": lambda z: z * _erfc(-z / math.sqrt(2)).astype(np.float64) / 2,
 }
 _PRECISE_CURVES = {
     "sigmoid": lambda z: 1 / (1 + PRECISE.exp(-z)),
     "tanh": PRECISE.tanh,
+    # Beyond 60 mpmath's erfc gives up; there gelu is z, or 0, in either dtype.
+    "gelu": lambda z: z * (PRECISE.erfc(-z / PRECISE.sqrt(2)) / 2 if abs(z) < 60 else z > 0),
 }
 
 
