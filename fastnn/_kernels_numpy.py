@@ -320,7 +320,18 @@ def _gradient_descent(w, g, state, scalars, constants):
     w -= learning_rate * g
 
 
-_UPDATE = {"gradient_descent": _gradient_descent}
+def _adam(w, g, state, scalars, constants):
+    m, v = state
+    _, step_size, scale = scalars
+    beta1, beta2, epsilon = constants
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * (g * g)
+    w -= step_size * m / (np.sqrt(v) * scale + epsilon)
+
+
+_UPDATE = {"gradient_descent": _gradient_descent, "adam": _adam}
 UPDATE_CODES = _codes(_UPDATE, OPTIMIZERS)
 _UPDATE_NAMES = {code: name for name, code in UPDATE_CODES.items()}
 

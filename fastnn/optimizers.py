@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OPTIMIZERS",
+    "Adam",
     "Checkpoint",
     "GradientDescent",
     "Optimizer",
@@ -35,7 +36,7 @@ __all__ = [
     "resolve",
 ]
 
-OptimizerName = Literal["gradient_descent"]
+OptimizerName = Literal["gradient_descent", "adam"]
 """The names of the table, for type checkers and editors."""
 
 
@@ -230,7 +231,56 @@ class GradientDescent(Optimizer):
         return row if count == 1 else np.broadcast_to(row, (count, 1))
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {row.name: row for row in (GradientDescent,)}
+class Adam(Optimizer):
+    """Adam: the step is scaled, parameter by parameter, by running means of dw and dw^2.
+
+    ``m <- beta1 m + (1 - beta1) dw``, ``v <- beta2 v + (1 - beta2) dw^2``, and
+    ``w <- w - learning_rate m' / (sqrt(v') + epsilon)`` with the bias-corrected
+    ``m' = m / (1 - beta1^t)`` and ``v' = v / (1 - beta2^t)`` in step t = 1, 2, ...
+    (Kingma and Ba, "Adam: a method for stochastic optimization", 2015, algorithm 1).
+    epsilon stands outside the root, and beside the corrected v, as in PyTorch and in Keras 3;
+    scikit-learn leaves the correction of v out beside epsilon.
+
+    Parameters
+    ----------
+    beta1, beta2 : float
+        In [0, 1): how much of the running means is kept.
+    epsilon : float
+        > 0.
+
+    Examples
+    --------
+    >>> net = fastnn.MLP([1, 1], output="linear")
+    >>> history = net.fit([[1.0, 2.0]], [[3.0, 5.0]], epochs=2, optimizer=fastnn.optimizers.Adam())
+    """
+
+    name, code = "adam", 1
+    formula = (
+        "m <- beta1 m + (1 - beta1) dw; v <- beta2 v + (1 - beta2) dw^2; "
+        "w <- w - step_size m / (sqrt(v) scale + epsilon)"
+    )
+    slots = ("m", "v")
+    learning_rate = 1e-3
+
+    def __init__(self, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
+        super().__init__()
+        self.beta1 = checks.fraction("beta1", beta1)
+        self.beta2 = checks.fraction("beta2", beta2)
+        self.epsilon = checks.number("epsilon", epsilon)
+
+    def check(self, dtype: np.dtype[Any]) -> None:
+        checks.representable("epsilon", self.epsilon, dtype)
+
+    def constants(self) -> tuple[float, ...]:
+        return self.beta1, self.beta2, self.epsilon
+
+    def scalars(self, rates: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[Any]:
+        step_size = rates / (1 - self.beta1**steps)
+        scale = 1 / np.sqrt(1 - self.beta2**steps)
+        return np.stack([rates, step_size, scale], axis=1)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {row.name: row for row in (GradientDescent, Adam)}
 
 
 def resolve(optimizer: Any) -> Optimizer:
@@ -247,8 +297,8 @@ def resolve(optimizer: Any) -> Optimizer:
 
     Examples
     --------
-    >>> fastnn.optimizers.resolve("gradient_descent")
-    GradientDescent()
+    >>> fastnn.optimizers.resolve("adam")
+    Adam(beta1=0.9, beta2=0.999, epsilon=1e-08)
     """
     if isinstance(optimizer, str):
         return checks.choice("optimizer", optimizer, OPTIMIZERS)()

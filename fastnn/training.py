@@ -165,8 +165,8 @@ def fit(
         The most threads to use; None takes `get_num_threads()`.  The results have
         the same bits for any number.
     optimizer : str or Optimizer
-        "gradient_descent", which starts anew in each call, or an object such as
-        ``fastnn.optimizers.GradientDescent()``, which goes on where it stopped.
+        "gradient_descent" or "adam", which start anew in each call, or an object such
+        as ``fastnn.optimizers.Adam(beta1=0.8)``, which goes on where it stopped.
     l2 : float
         >= 0: ``l2 / 2 sum(W^2)`` is added to the cost, over the weights and not the
         biases (the weight decay of PyTorch's optimizers).

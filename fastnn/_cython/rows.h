@@ -48,6 +48,7 @@
  * that of the vectors that it keeps as its state. */
 #define FASTNN_UPDATES(ROW)       \
     ROW(gradient_descent, 0, 0)   \
+    ROW(adam, 1, 2)
 
 enum {
     MAX_SLOTS = 2,

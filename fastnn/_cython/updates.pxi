@@ -11,6 +11,21 @@ cdef inline vector gradient_descent "fastnn_gradient_descent"(
     return w - splat(<real>scalars[0]) * g
 
 
+cdef inline vector adam "fastnn_adam"(
+    vector w, vector g, vector* state, const double* scalars, const double* constants
+) noexcept nogil:
+    cdef double beta1 = constants[0]
+    cdef double beta2 = constants[1]
+    cdef double epsilon = constants[2]
+    cdef double step_size = scalars[1]
+    cdef double scale = scalars[2]
+    state[0] = splat(<real>beta1) * state[0] + splat(<real>(1 - beta1)) * g
+    state[1] = splat(<real>beta2) * state[1] + splat(<real>(1 - beta2)) * (g * g)
+    return w - splat(<real>step_size) * state[0] / (
+        square_root(state[1]) * splat(<real>scale) + splat(<real>epsilon)
+    )
+
+
 # --- runs of the flat vector ------------------------------------------------------------------
 
 

@@ -23,7 +23,21 @@ def gradient_descent(w, gradient, state, scalars, constants):
         w[i] -= learning_rate * gradient[i]
 
 
-TABLE = {"gradient_descent": gradient_descent}
+@jit
+def adam(w, gradient, state, scalars, constants):
+    real = w.dtype.type
+    m, v = state[0], state[1]
+    step_size, scale = real(scalars[1]), real(scalars[2])
+    beta1, beta2, epsilon = real(constants[0]), real(constants[1]), real(constants[2])
+    rest1, rest2 = real(1 - constants[0]), real(1 - constants[1])
+    for i in range(w.size):
+        g = gradient[i]
+        m[i] = beta1 * m[i] + rest1 * g
+        v[i] = beta2 * v[i] + rest2 * (g * g)
+        w[i] -= step_size * m[i] / (real(math.sqrt(v[i])) * scale + epsilon)
+
+
+TABLE = {"gradient_descent": gradient_descent, "adam": adam}
 
 CODES = codes_of(TABLE, OPTIMIZERS)
 

@@ -197,7 +197,11 @@ OPTIONS = [
     (dict(learning_rate=1e60), ValueError, r"learning_rate: 1e\+60 overflows in float32"),
     (dict(learning_rate=b"0.1"), TypeError, "learning_rate.*got b'0.1'"),
     (dict(learning_rate=np.True_), TypeError, "learning_rate.*got (np.)?True"),
+    (dict(optimizer="sgd"), ValueError, "optimizer must be one of 'gradient_descent', 'adam', got 'sgd'; did you mean 'gradient_descent'"),
+    (dict(optimizer="Adam"), ValueError, "got 'Adam'; did you mean 'adam'"),
     (dict(optimizer=None), TypeError, "optimizer must be a name or an Optimizer, got None"),
+    (dict(optimizer=fastnn.optimizers.Adam), TypeError, r"got the class Adam: write Adam\(\)"),
+    (dict(optimizer=fastnn.optimizers.Adam(epsilon=1e-60)), ValueError, "epsilon: 1e-60 becomes 0 in float32"),
     (dict(l2=-1), ValueError, "l2 must be a finite number >= 0, got -1"),
     (dict(l2=np.nan), ValueError, "l2 must be a finite number >= 0, got nan"),
     (dict(l2="1"), TypeError, "l2 must be a finite number"),
@@ -245,6 +249,18 @@ def test_bad_sample_weights(backend, weights, error, words):
     s = Scene()
     call = {"epochs": 2, "batch_size": 3, "sample_weight": weights}
     assert_refused(s, lambda: s.net.fit(s.X, s.Y, **call), error, words)
+
+
+@pytest.mark.parametrize("options, error, words", [
+    (dict(lr=0.1), TypeError, r"step\(\) got an unexpected keyword argument 'lr'; did you mean 'learning_rate'\?"),
+    (dict(learningrate=0.1), TypeError, r"did you mean 'learning_rate'\?"),
+    (dict(solver="adam"), TypeError, r"did you mean 'optimizer'\?"),
+    (dict(optimizer="adma"), ValueError, r"got 'adma'; did you mean 'adam'\?"),
+    (dict(learning_rate=1e-60), ValueError, "learning_rate: 1e-60 becomes 0 in float32"),
+])  # fmt: skip
+def test_bad_options_of_step(backend, options, error, words):
+    s = Scene()
+    assert_refused(s, lambda: s.net.step(s.X, s.Y, **options), error, words)
 
 
 DA = [

@@ -95,3 +95,21 @@ def test_interrupted_forward(backend):
     with ctrl_c_after(0.2):
         net.forward(X)
     assert net.forward(x).tobytes() == expected.tobytes()
+
+
+def test_optimizer_and_parameters_stop_together(backend):
+    """Adam's state is that of the same whole epoch, and training goes on from there as if it
+    had not been interrupted."""
+    net, X, Y = digits_like()
+    optimizer = fastnn.optimizers.Adam()
+    with ctrl_c_after(0.3):
+        net.fit(X, Y, epochs=1_000_000, batch_size=100, optimizer=optimizer, seed=5)
+    steps = optimizer.state["steps"]
+    assert steps > 0 and steps % 10 == 0, f"{steps} steps of 10 to an epoch"
+    fresh, _, _ = digits_like()
+    again = fastnn.optimizers.Adam()
+    fresh.fit(X, Y, epochs=steps // 10, batch_size=100, optimizer=again, seed=5)
+    assert again.state["steps"] == steps
+    assert fresh.parameter_vector.tobytes() == net.parameter_vector.tobytes()
+    for name in ("m", "v"):
+        assert again.state[name].tobytes() == optimizer.state[name].tobytes(), name

@@ -213,7 +213,7 @@ class Ending:
 def started(used, **options):
     """A network and an optimizer that has a state already (`used`), or none."""
     net, X, Y = flower(dropout=0.2, **options)
-    optimizer = fastnn.optimizers.GradientDescent()
+    optimizer = fastnn.optimizers.Adam()
     if used:
         net.fit(X, Y, epochs=2, optimizer=optimizer, batch_size=32)
     return net, X, Y, optimizer
@@ -281,6 +281,30 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(backend, monkeypatch):
     monkeypatch.setattr(net.kernels, "shuffle", interrupted)
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, Y, batch_size=32, optimizer=optimizer)
+    assert everything(net, optimizer) == before
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["with a state", "fresh"])
+def test_divergence_puts_the_optimizer_back(backend, used):
+    net = fastnn.MLP([1, 4, 1], output="linear", dtype="float32", hidden="relu", seed=1)
+    optimizer = fastnn.optimizers.Adam()
+    X, Y = np.linspace(-1, 1, 20)[None], np.ones((1, 20))
+    if used:
+        net.fit(X, Y, epochs=2, optimizer=optimizer)
+    before = everything(net, optimizer)
+    with pytest.raises(ValueError, match="non-finite.*learning_rate=1e.30"):
+        net.fit(X, Y, epochs=50, learning_rate=1e30, optimizer=optimizer)
+    assert everything(net, optimizer) == before
+    net.fit(X, Y, epochs=5, optimizer=optimizer)  # and both are still good
+
+
+def test_a_state_that_is_no_longer_finite_is_divergence(backend):
+    """g^2 overflows in float32, and v stays infinite: Adam would stand still for ever."""
+    net = fastnn.MLP([1, 1], output="linear", dtype="float32", init="zeros")
+    optimizer = fastnn.optimizers.Adam()
+    before = everything(net, optimizer)
+    with pytest.raises(ValueError, match="non-finite"):
+        net.fit([[1e12]], [[1e12]], epochs=1, optimizer=optimizer)
     assert everything(net, optimizer) == before
 
 

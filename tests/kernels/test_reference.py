@@ -9,6 +9,7 @@ import pytest
 from support import harness, layer_checks, network_checks, truth
 from support.tables import CURVES, FROM_Z, NETWORKS, PAIRS, SLOPE, TOLERANCES, NetworkCase
 
+import fastnn
 from fastnn import _kernels_numpy as reference
 from fastnn._numpy.random import mask
 from fastnn._specifications import UpdateSpec
@@ -233,6 +234,22 @@ def test_weighted_cost_by_hand():
     J = reference.output_cost(A, None, Y, weights, spec, CODES["linear"], 0.0, dZ)
     assert J == 3.5
     np.testing.assert_array_equal(dZ, [[6.0, 4.0]])
+
+
+def test_two_steps_of_adam_by_hand():
+    """w = 1, dw = 2 and then 1, beta1 = beta2 = 1/2, learning rate 1, epsilon 0.
+
+    m = 1, v = 2; corrected 2 and 4: w = 1 - 2/2 = 0.  m = 1, v = 3/2; corrected by 3/4:
+    4/3 and 2: w = -(4/3) / sqrt(2).
+    """
+    optimizer = fastnn.optimizers.Adam(beta1=0.5, beta2=0.5, epsilon=1e-300)
+    w, spec, state = np.array([1.0]), optimizer.specification(), np.zeros((2, 1))
+    scalars = optimizer.scalars(np.ones(2), np.array([1.0, 2.0]))
+    reference.update(w, np.array([2.0]), state, scalars[0], spec, True)
+    harness.assert_on_paper(w + 1, [1.0])
+    reference.update(w, np.array([1.0]), state, scalars[1], spec, True)
+    harness.assert_on_paper(w, [-4 / 3 / np.sqrt(2)])
+    harness.assert_on_paper(state, [[1.0], [1.5]])
 
 
 def test_decay_by_hand():

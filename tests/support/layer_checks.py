@@ -401,6 +401,7 @@ def check_cost_of_one(kernels, dtype, loss, output):
 
 RULES = {
     "gradient_descent": ((), (0.3,), 0),
+    "adam": ((0.9, 0.99, 1e-8), (0.3, 0.5, 1.7), 2),
 }
 """name -> (constants, scalars of a step, slots), one for each row of the table."""
 

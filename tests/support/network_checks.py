@@ -138,9 +138,10 @@ class Rule(NamedTuple):
         return optimizer.scalars(np.full(steps, rate), np.arange(1.0, steps + 1))
 
 
-ADAM, ADAM_SLOTS = PLAIN, 0
+ADAM, ADAM_SLOTS = UpdateSpec(UPDATES["adam"], (0.9, 0.99, 1e-8)), 2
 RULES = {
     "plain": Rule(PLAIN),
+    "adam": Rule(ADAM, ADAM_SLOTS),
     "l2": Rule(PLAIN._replace(l2=0.3)),
     "clipped": Rule(PLAIN._replace(clip_norm=0.2)),
     "not clipped": Rule(PLAIN._replace(clip_norm=1e6)),

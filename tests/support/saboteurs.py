@@ -349,6 +349,28 @@ def unchecked_try_forward(kernels):
 # --- those of the update, of weights, of masks and of D -----------------------------------
 
 
+def uncorrected_adam(kernels):
+    right = kernels._UPDATE["adam"]
+
+    def adam(w, g, state, scalars, constants):
+        right(w, g, state, [scalars[0], scalars[0], 1.0], constants)
+
+    kernels._UPDATE["adam"] = adam
+
+
+def epsilon_inside_the_root(kernels):
+    def adam(w, g, state, scalars, constants):
+        m, v = state
+        beta1, beta2, epsilon = constants
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
+        w -= scalars[1] * m / (np.sqrt(v + 1e-2) * scalars[2] + epsilon)
+
+    kernels._UPDATE["adam"] = adam
+
+
 def decayed_biases(kernels):
     right = kernels.update
     kernels.update = lambda *arguments: right(*arguments[:-1], True)
