@@ -122,7 +122,7 @@ def _activation(dtype, kernel_modules, code, effort):
         def make(size):
             Z = np.linspace(-3, 3, size, dtype=dtype).reshape(10, -1)
             A = np.empty_like(Z)
-            return lambda: module.activate(Z, code, 0.01, A)
+            return lambda: module.activate(Z, code, 0.01, A, None)
 
         return make
 

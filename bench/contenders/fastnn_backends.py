@@ -11,7 +11,7 @@ from bench.contenders import VERIFIED_STEPS
 from bench.work import EPOCH_SEED, LEARNING_RATE, work_of
 from fastnn import backends
 from fastnn.activations import ACTIVATIONS
-from fastnn.losses import LOSSES, default_for
+from fastnn.losses import default_for, specification
 
 __all__ = ["Fastnn", "kernel_modules", "warm_up"]
 
@@ -119,10 +119,12 @@ class _KernelRunner:
     def __init__(self, contender, work):
         kernels = contender.backend.kernels(work.dtype)
         self.kernel = getattr(kernels, work.case.kind)
-        self.arguments, self.outputs = _kernel_arguments(work)
+        inputs, self.outputs = _kernel_arguments(work)
+        without_D = (None,) if work.case.kind == "activate" else ()
+        self.arguments = (*inputs, *self.outputs.values(), *without_D)
 
     def results(self):
-        cost = self.kernel(*self.arguments, *self.outputs.values())
+        cost = self.kernel(*self.arguments)
         arrays = {name: array.copy() for name, array in self.outputs.items()}
         return arrays if cost is None else {"J": np.array([cost]), **arrays}
 
@@ -130,7 +132,7 @@ class _KernelRunner:
         pass
 
     def run(self, n):
-        kernel, arguments = self.kernel, (*self.arguments, *self.outputs.values())
+        kernel, arguments = self.kernel, self.arguments
         for _ in repeat(None, n):
             kernel(*arguments)
 
@@ -139,13 +141,13 @@ def _kernel_arguments(work):
     """The inputs of a layer kernel, and its outputs by name."""
     case = work.case
     g = ACTIVATIONS[case.activation].code, 0.01
-    loss = LOSSES[default_for(case.activation).name].code
+    loss, m = specification(default_for(case.activation), 0.0, case.activation), float(case.m)
     inputs, outputs = {
         "activate": ((work.Z, *g), "A"),
-        "activation_backward": ((work.dA, work.A, *g), "dZ db"),
-        "output_cost": ((work.A, work.Y, loss, *g), "dZ"),
+        "activation_backward": ((work.dA, work.A, None, *g, m), "dZ db"),
+        "output_cost": ((work.A, None, work.Y, None, loss, *g), "dZ"),
         "dense_forward": ((work.W, work.b, work.A_prev, *g), "A"),
-        "dense_backward": ((work.dZ, work.W, work.A_prev), "dW db dA_prev"),
+        "dense_backward": ((work.dZ, work.W, work.A_prev, m), "dW db dA_prev"),
     }[case.kind]
     shapes = {"A": work.Z, "dZ": work.Z, "db": work.b, "dW": work.W, "dA_prev": work.A_prev}
     return inputs, {name: np.empty_like(shapes[name]) for name in outputs.split()}
