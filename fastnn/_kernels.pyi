@@ -12,8 +12,6 @@ from fastnn._specifications import LayerSpec, LossSpec, UpdateSpec
 
 Array = NDArray[Any]
 
-__all__: list[str]
-
 ACTIVATION_CODES: dict[str, int]
 LOSS_CODES: dict[str, int]
 UPDATE_CODES: dict[str, int]
