@@ -6,7 +6,7 @@ To add one: its formula, and its line in the table.  NaN stays NaN.
 import numpy as np
 
 from fastnn._numba import vector_math
-from fastnn._numba.compiling import codes_of, dispatch, formula, jit
+from fastnn._numba.compiling import codes_of, dispatch, formula, jit, jit_for
 from fastnn._numba.tile import panel_of
 from fastnn.activations import ACTIVATIONS
 
@@ -93,7 +93,7 @@ SOFTMAX = CODES["softmax"]
 
 
 def _values(g):
-    @jit
+    @jit_for(g)
     def run(z, alpha, derivative):
         slope = z.dtype.type(alpha)
         for i in range(z.size):
@@ -103,7 +103,7 @@ def _values(g):
 
 
 def _values_and_derivatives(g):
-    @jit
+    @jit_for(g)
     def run(z, alpha, derivative):
         slope = z.dtype.type(alpha)
         if derivative.size == 0:
@@ -117,7 +117,7 @@ def _values_and_derivatives(g):
 
 
 def _times_derivative(derivative):
-    @jit
+    @jit_for(derivative)
     def run(x, a, alpha):
         slope = x.dtype.type(alpha)
         for i in range(x.size):

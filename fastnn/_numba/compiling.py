@@ -14,6 +14,7 @@ __all__ = [
     "formula",
     "inlined",
     "jit",
+    "jit_for",
     "per_dtype",
     "reduction",
 ]
@@ -41,6 +42,21 @@ reduction = numba.njit(**INNER | {"fastmath": {"contract", "reassoc"}})
 """The same as `jit` of a function whose sums may be added up in vectors, lane by lane."""
 
 
+def jit_for(row):
+    """The same as `jit` of a loop that is made for each row of a table, for that row's formula.
+
+    The formula's name becomes part of its own: Numba counts functions of one name, and code from
+    the cache, where another process counted them, would take one row's loop for another's.
+    """
+
+    def decorate(function):
+        maker = function.__qualname__.split(".")[0].strip("_")
+        function.__name__ = function.__qualname__ = f"{maker}_of_{row.__name__}"
+        return jit(function)
+
+    return decorate
+
+
 def codes_of(formulas, table):
     """The code of each formula's row: None where the table has no such row."""
     codes = {name: row.code for name, row in table.items()}
@@ -50,16 +66,18 @@ def codes_of(formulas, table):
 def dispatch(functions):
     """Make ``f(code, ...)``, which calls ``functions[code](...)``; an unknown code raises.
 
-    Numba has no table of functions: this is a chain of ifs, written as source.
+    Numba has no table of functions: this is a chain of ifs, written as source.  Its name says
+    what it chooses from (see `jit_for`).
     """
+    name = "_or_".join(function.__name__ for function in functions.values())
     cases = [f"    if code == {code}:\n        return f{code}(*arguments)\n" for code in functions]
     names = {f"f{code}": function for code, function in functions.items()}
     names["__name__"] = __name__
     source = "".join(
-        ["def choose(code, *arguments):\n", *cases, "    raise ValueError('unknown code')\n"]
+        [f"def {name}(code, *arguments):\n", *cases, "    raise ValueError('unknown code')\n"]
     )
     exec(source, names)
-    return jit(names["choose"])
+    return jit(names[name])
 
 
 def _edition():

@@ -6,7 +6,7 @@ To add one: its formulas, and its line in the table.
 import numpy as np
 
 from fastnn._numba.activations import derivative_panels
-from fastnn._numba.compiling import codes_of, dispatch, formula, jit, reduction
+from fastnn._numba.compiling import codes_of, dispatch, formula, jit, jit_for, reduction
 from fastnn._numba.tile import panel_of
 from fastnn._numba.vector_math import log, log_of_one_minus, maximum, minimum, single, tiny
 from fastnn.losses import LOSSES
@@ -76,7 +76,7 @@ CODES = codes_of(TABLE, LOSSES)
 
 
 def _sums(loss):
-    @jit
+    @jit_for(loss)
     def run(a, y, n, alpha, sums):
         parameter, panel = a.dtype.type(alpha), panel_of(a)
         for start in range(0, sums.size, panel):
@@ -91,7 +91,7 @@ def _sums(loss):
 
 
 def _derivatives(derivative):
-    @jit
+    @jit_for(derivative)
     def run(a, y, alpha, da):
         parameter = a.dtype.type(alpha)
         for i in range(a.size):
