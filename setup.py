@@ -30,7 +30,12 @@ if os.environ.get("FASTNN_SIMD_LEVELS"):
 
 # NaN and infinity keep their meaning: none of -ffast-math but what concerns errno, traps
 # and fused multiply-add.
-COMPILE_ARGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0"]
+COMPILE_ARGS = [
+    "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-g0",
+    # The inner loop of a tile is 3 to 5 % slower where it happens to straddle a line of the
+    # decoder's cache; without this any change elsewhere in the file may move it there.
+    "-falign-loops=32",
+]  # fmt: skip
 
 DIRECTIVES = {
     "language_level": 3,

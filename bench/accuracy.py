@@ -7,12 +7,12 @@ binade, and densely where the curves bend.  Softmax is that of the two classes (
 first output is sigmoid(x).  Where x is so low that 1 + exp(x) is 1, the kernel's quotient is
 its exp(x): that is the row "exp".
 
-The error of a derivative that is computed from the input ("gelu'") is counted in machine
-epsilons instead: it has a zero, near which its error is not relative.
+The error of a derivative that is computed from the input, such as gelu', is counted in machine
+epsilons instead: it may have a zero, near which its error is not relative.
 
 The truth is NumPy's float64 for float32, and for float64 its longdouble, which must be wider
 than float64: it is on Linux, not on Windows or macOS with ARM.  Either errs by less than
-0.01 ULP of the dtype in question.  (NumPy has no erf: for gelu see bench/gelu_truth.py.)
+0.01 ULP of the dtype in question.  (For gelu and gelu_tanh see bench/gelu_truth.py.)
 
 Besides the error: signs of zero and infinities are compared bit by bit, every NaN must stay
 a NaN, outputs keep to their range, and in the tails none falls, by more than the bound, while
@@ -67,7 +67,7 @@ class Function(NamedTuple):
     truth: Callable
     range: tuple
     at_special: tuple
-    """The values at `SPECIAL`."""
+    """The values at `SPECIAL`; None where the bound says enough."""
     bounds: dict = PROMISED
     highest: float = np.inf
     """The largest x that counts."""
@@ -81,6 +81,29 @@ def _sigmoid(x, slope):
     true = np.exp(-x)
     true += 1
     return np.divide(1, true, out=true)
+
+
+def _silu(x, slope):
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, x * e, x) / (1 + e)
+
+
+def _silu_derivative(x, slope):
+    e = np.exp(-np.abs(x))
+    tail = e / (1 + e) * (1 - np.minimum(np.abs(x), 1e4) / (1 + e))
+    return np.where(x < 0, tail, 1 - tail)
+
+
+def _softplus(x, slope):
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def _elu(x, alpha):
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def _elu_derivative(x, alpha):
+    return np.where(x > 0, 1, alpha * np.exp(np.minimum(x, 0)))
 
 
 def _leaky_relu(x, slope):
@@ -99,6 +122,32 @@ FUNCTIONS = (
     Function(
         "gelu'", "gelu", lambda x, slope: gelu_truth.derivative(x), (-0.129, 1.129),
         (0.5, 0.5, 0.0, 1.0), bounds=DERIVATIVE, derivative=True, tails=(-1, -1),
+    ),
+    Function("elu", "elu", _elu, (-SLOPE, INF), (-0.0, 0.0, -SLOPE, INF)),
+    Function(
+        "elu'", "elu", _elu_derivative, (0, 1), (SLOPE, SLOPE, 0.0, 1.0), bounds=DERIVATIVE,
+        derivative=True,
+    ),
+    Function("softplus", "softplus", _softplus, (0, INF), (None, None, 0.0, INF)),
+    Function(
+        "softplus'", "softplus", _sigmoid, (0, 1), (0.5, 0.5, 0.0, 1.0), bounds=DERIVATIVE,
+        derivative=True,
+    ),
+    Function("silu", "silu", _silu, (-0.2785, INF), (-0.0, 0.0, -0.0, INF), tails=(-1, 1)),
+    Function(
+        "silu'", "silu", _silu_derivative, (-0.1, 1.1), (0.5, 0.5, 0.0, 1.0), bounds=DERIVATIVE,
+        derivative=True, tails=(-1, -1),
+    ),
+    Function(
+        "gelu_tanh", "gelu_tanh", lambda x, slope: gelu_truth.tanh_form(x), (-0.171, INF),
+        (-0.0, 0.0, -0.0, INF), tails=(-1, 1),
+    ),
+    Function(
+        "gelu_tanh'", "gelu_tanh", lambda x, slope: gelu_truth.tanh_form_derivative(x),
+        (-0.13, 1.13), (0.5, 0.5, 0.0, 1.0), bounds=DERIVATIVE, derivative=True, tails=(-1, -1),
+    ),
+    Function(
+        "exponential", "exponential", lambda x, slope: np.exp(x), (0, INF), (1.0, 1.0, 0.0, INF)
     ),
     Function("relu", "relu", lambda x, slope: np.maximum(x, 0), (0, INF), (0.0, 0.0, 0.0, INF)),
     Function("leaky_relu", "leaky_relu", _leaky_relu, (-INF, INF), (-0.0, 0.0, -INF, INF)),
@@ -216,13 +265,15 @@ class Tally:
         self.previous = a[-1]
 
     def add_special(self):
-        """Compare bit by bit; only the limit of gelu at -inf may have either sign."""
+        """Compare bit by bit; only a limit 0 that is reached from below may have either sign."""
         self.tried += len(SPECIAL) - 1  # 0.0 is one of the finite inputs
         x = np.array(SPECIAL, self.dtype)
-        a, expected = self._activate(x), np.array(self.function.at_special, self.dtype)
+        a = self._activate(x)
+        expected = [got if at is None else at for got, at in zip(a, self.function.at_special)]
+        expected = np.array(expected, self.dtype)
         wrong = np.signbit(a) != np.signbit(expected)
         wrong[np.isnan(expected)] = False
-        if self.function.activation == "gelu":
+        if self.function.tails[0] < 0:
             wrong[2] = False
         same = (a == expected) | (np.isnan(a) & np.isnan(expected))
         self._check("wrong", x, wrong | ~same)
@@ -249,6 +300,8 @@ class Tally:
         ulps = a - true
         np.abs(ulps, out=ulps)
         ulps *= scale
+        rounded = true.astype(a.dtype)
+        ulps[np.isinf(rounded) & (a == rounded)] = 0
         i = np.argmax(ulps)  # of a NaN, if there is one
         worst = np.inf if np.isnan(ulps[i]) else float(ulps[i])
         if worst > self.worst:

@@ -7,7 +7,7 @@ contender can be given the same work.
 from itertools import pairwise
 from typing import NamedTuple
 
-__all__ = ["CASES", "LAYERS", "NETWORK_KINDS", "Case", "Layer", "small"]
+__all__ = ["CASES", "LAYERS", "NETWORK_KINDS", "RULES", "TRAINING", "Case", "Layer", "small"]
 
 NETWORK_KINDS = ("forward", "step", "epoch")
 
@@ -16,8 +16,10 @@ class Case(NamedTuple):
     """One piece of work.
 
     `kind` is ``"forward"`` (one pass over m examples), ``"step"`` (one gradient-descent
-    step on all m examples) or ``"epoch"`` (one pass of shuffled mini-batches over m
-    examples).  The flops are those that have to be done: a multiply and an add count 2.
+    step on all m examples), ``"epoch"`` (one pass of shuffled mini-batches over m
+    examples), ``"jacobian"`` (of m examples), ``"many"`` (so many networks are trained at once)
+    or ``"until"`` (until a score on examples that were held out is reached).  The flops are
+    those that have to be done: a multiply and an add count 2.
     """
 
     name: str
@@ -27,6 +29,12 @@ class Case(NamedTuple):
     loss: str
     m: int
     batch_size: int | None = None
+    rule: str = "plain"
+    """How it is trained: a row of `RULES`."""
+    beside: str | None = None
+    """The rule with which our own time is compared too."""
+    networks: int = 1
+    epochs: int = 1
 
     @property
     def sizes(self):
@@ -49,7 +57,9 @@ class Case(NamedTuple):
         forward = 2 * self.m * sum(self.products)
         if self.kind == "forward":
             return forward
-        return 3 * forward - 2 * self.m * self.products[0]
+        if self.kind == "jacobian":
+            return forward * (1 + self.layer_sizes[-1])
+        return (3 * forward - 2 * self.m * self.products[0]) * self.networks * self.epochs
 
     @property
     def elements(self):
@@ -109,14 +119,29 @@ class Layer(NamedTuple):
         return [(self.activation, n)] if self.kind in ("activate", "dense_forward") else []
 
 
-def _case(kind, sizes, m, batch_size=None, hidden="relu", output="softmax"):
+RULES = {
+    "plain": {},
+    "adam": {"optimizer": "adam", "learning_rate": 0.001},
+    "adam dropout": {"optimizer": "adam", "learning_rate": 0.001, "dropout": 0.2},
+    "adam l2 clip weights": {
+        "optimizer": "adam", "learning_rate": 0.001, "l2": 1e-4, "clip_norm": 1.0, "weights": True,
+    },
+}  # fmt: skip
+"""What `fit` is told beside the examples; "dropout" is the network's."""
+
+
+def _case(kind, sizes, m, batch_size=None, hidden="relu", output="softmax", **more):
     """A row of the table: sizes are written 64-32-10, the loss is the output's own."""
     layer_sizes = tuple(int(n) for n in sizes.split("-"))
     activations = (hidden,) * (len(layer_sizes) - 2) + (output,)
     loss = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "linear": "mse"}
     batches = "" if batch_size is None else f" b={batch_size}"
-    name = f"{kind} {sizes} m={m}{batches}"
-    return Case(name, kind, layer_sizes, activations, loss[output], m, batch_size)
+    rule = more.get("rule", "plain")
+    words = [f"{kind} {sizes} m={m}{batches}", *([] if rule == "plain" else [rule])]
+    words += ["gelu"] if hidden == "gelu" else []
+    return Case(
+        " ".join(words), kind, layer_sizes, activations, loss[output], m, batch_size, **more
+    )
 
 
 YES_NO = {"hidden": "tanh", "output": "sigmoid"}
@@ -160,6 +185,24 @@ CASES = (
     *(_case("forward", "64-64-64-8", m, **VALUES) for m in (1_000, 10_000, 100_000, 1_000_000)),
     *(_case("step", "64-64-64-8", m, **VALUES) for m in (100, 1_000, 10_000, 100_000)),
 )
+
+
+TRAINING = (
+    # Optimizers and penalties, each beside our own training without.
+    _case("epoch", "64-32-10", 1792, 32, rule="adam", beside="plain"),
+    _case("epoch", "784-128-10", 8192, 64, rule="adam", beside="plain"),
+    _case("epoch", "784-128-10", 8192, 64, rule="adam dropout", beside="adam"),
+    _case("epoch", "784-128-10", 8192, 64, rule="adam l2 clip weights", beside="adam"),
+    _case("step", "64-64-64-8", 1000, hidden="gelu", output="linear"),
+    # Derivatives with respect to the inputs.
+    *(_case("jacobian", "6-64-64-3", m, hidden="tanh", output="linear") for m in (1, 1000)),
+    # 100 networks, on all threads and beside it on one; until a score is reached.
+    _case("many", "20-32-1", 1000, 32, "tanh", "linear", rule="adam", beside="adam",
+          networks=100, epochs=50),
+    _case("until", "64-64-10", 1438, 32, rule="adam"),
+    _case("until", "6-64-64-3", 2000, 32, hidden="tanh", output="linear", rule="adam"),
+)  # fmt: skip
+"""What `bench.peers` times beside `CASES`."""
 
 
 def _layers():

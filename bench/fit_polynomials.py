@@ -95,7 +95,13 @@ def exp_remainder(r):
 
 def log_remainder(z):
     """(log((1 + s) / (1 - s)) - 2 s) / s^3 with z = s^2."""
-    return mp.fsum(2 * z**k / (2 * k + 3) for k in range(60))
+    return mp.fsum(2 * z**k / (2 * k + 3) for k in range(70))
+
+
+def log_weight(z):
+    """What an error of `log_remainder` makes of log((1 + s) / (1 - s)); no less than 1e-3."""
+    s = mp.sqrt(z)
+    return max(s * z / mp.log((1 + s) / (1 - s)) if z else 0, mp.mpf("1e-3"))
 
 
 def tanh_remainder(z):
@@ -136,6 +142,8 @@ def fits():
     yield "EXP_FLOAT64", exp_remainder, -half_ln2, half_ln2, 9
     yield "LOG_FLOAT32", log_remainder, 0, s_max**2, 2
     yield "LOG_FLOAT64", log_remainder, 0, s_max**2, 6
+    for name, degree in (("LOG1P_FLOAT32", 3), ("LOG1P_FLOAT64", 9)):
+        yield name, log_remainder, 0, mp.mpf(1) / 9, degree, log_weight
     yield "TANH_FLOAT64", tanh_remainder, 0, mp.mpf("0.625") ** 2, 11, tanh_weight
     for name, highest, degree in (("MILLS_FLOAT32", 15, 9), ("MILLS_FLOAT64", 39, 22)):
         yield name, mills_remainder, -1, mp.mpf(highest - 4) / (highest + 4), degree, mills_weight

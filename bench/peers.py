@@ -1,7 +1,8 @@
 """``python -m bench.peers``: whole networks, against whichever peers are installed.
 
 PyTorch, JAX, ONNX Runtime (forward only) and scikit-learn in their best usual form, and
-plain NumPy as the course writes it.  All get the same data and initial parameters, and
+plain NumPy as the course writes it; training by Adam and the like also beside our own without
+("fastnn without").  All get the same data and initial parameters, and
 their results are verified against the reference before they are timed.  Ratios are to the
 fastest of them in each row.  LIBXSMM is not among them: it cannot be installed with pip.
 """
@@ -10,7 +11,7 @@ import sys
 from importlib import import_module
 
 from bench import command, machine
-from bench.cases import CASES
+from bench.cases import CASES, TRAINING
 
 PEERS = {
     "torch": "bench.contenders.pytorch",
@@ -23,15 +24,16 @@ PEERS = {
 def main(arguments=None):
     """Run the command line and return the exit code."""
     options = _parser().parse_args(arguments)
-    cases = command.choose(CASES, options)
+    cases = command.choose([*CASES, *TRAINING], options)
     pinned = machine.confine(options.threads, options.pin)
-    from bench.contenders.fastnn_backends import Fastnn  # NumPy loads here, its threads set
+    from bench.contenders.fastnn_backends import Beside, Fastnn  # NumPy loads here, its threads set
     from bench.contenders.plain_numpy import Plain
     from fastnn import backends
 
     peers, missing = _load(options.peer or PEERS, options.threads)
     backend = backends.load(options.backend, options.simd)
     ours, kernels = Fastnn(backend, options.threads, name="fastnn"), Fastnn(backend).name
+    beside = Beside(backend, options.threads, name="fastnn without")
     heading = {
         "title": "fastnn against its peers",
         "ours": ours.name,
@@ -40,7 +42,8 @@ def main(arguments=None):
         "run": f"{pinned}; threads: {options.threads}; fastnn runs on {kernels}",
         "notes": [*missing, "missing   LIBXSMM: it cannot be installed with pip"],
     }
-    return command.run(heading, cases, [ours, Plain(options.threads), *peers], options)
+    contenders = [ours, beside, Plain(options.threads), *peers]
+    return command.run(heading, cases, contenders, options)
 
 
 def _parser():

@@ -1,10 +1,12 @@
 """The numbers of a case: the same data and initial parameters for every contender."""
 
+import statistics
 from itertools import pairwise
 
 import numpy as np
 
 from bench.cases import Layer
+from fastnn import datasets
 
 __all__ = ["EPOCH_SEED", "LEARNING_RATE", "LayerWork", "NetworkWork", "work_of"]
 
@@ -16,8 +18,10 @@ EPOCH_SEED = 7
 
 
 def work_of(case, dtype):
-    """Return the arrays of a case: a `LayerWork` or a `NetworkWork`."""
-    return LayerWork(case, dtype) if isinstance(case, Layer) else NetworkWork(case, dtype)
+    """Return the arrays of a case: a `LayerWork`, a `NetworkWork` or an `UntilWork`."""
+    if isinstance(case, Layer):
+        return LayerWork(case, dtype)
+    return (UntilWork if case.kind == "until" else NetworkWork)(case, dtype)
 
 
 class NetworkWork:
@@ -69,6 +73,53 @@ class NetworkWork:
         if self.case.loss == "binary_cross_entropy":
             return rng.integers(2, size=(n, m)).astype(self.dtype)
         return self._normal(rng, n, m)
+
+
+class UntilWork(NetworkWork):
+    """A training until a score on held-out examples: digits, or a smooth function of six inputs.
+
+    Attributes
+    ----------
+    X_test, Y_test : ndarray
+        Are held out.
+    goal : float
+        97 % right, or 1 - R^2 = 1e-3.
+    """
+
+    SEEDS, MOST = range(5), 500
+
+    def __init__(self, case, dtype):
+        super().__init__(case, dtype)
+        if case.loss == "cross_entropy":
+            self.goal = 0.97
+            X, labels = datasets.load_digits()
+            train, test = datasets.stratified_split(labels, seed=1)
+            X, Y = X.astype(self.dtype), datasets.one_hot(labels).astype(self.dtype)
+        else:
+            self.goal = 0.999
+            X = np.random.default_rng(2).uniform(-1, 1, (6, case.m + 1000)).astype(self.dtype)
+            Y = np.stack([
+                np.sin(2 * X[0]) * X[1] + X[2] ** 2, np.exp(-X[3] ** 2) + X[4] * X[5],
+                np.tanh(X[0] + 2 * X[5]) - X[1] * X[2],
+            ])  # fmt: skip
+            train, test = np.arange(case.m), np.arange(case.m, case.m + 1000)
+        self.X, self.Y, self.X_test, self.Y_test = X[:, train], Y[:, train], X[:, test], Y[:, test]
+
+    def epochs_until(self, scores):
+        """Return the median, over some seeds, of the epochs until the goal.
+
+        scores : function
+            ``scores(seed)`` yields the score after each epoch.
+        """
+        return int(statistics.median(self._epochs(scores(seed)) for seed in self.SEEDS))
+
+    def _epochs(self, scores):
+        for epoch, score in enumerate(scores, start=1):
+            if score >= self.goal:
+                return epoch
+            if epoch == self.MOST:
+                raise RuntimeError(f"{self.case.name}: {score:.4f} after {epoch} epochs")
+        raise AssertionError("there is no end of scores")
 
 
 class LayerWork:

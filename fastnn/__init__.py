@@ -17,6 +17,7 @@ array([[0, 1, 1, 0]])
 __version__ = "0.1.0"
 
 from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from fastnn import backends
 from fastnn.backends import (
@@ -38,10 +39,14 @@ from fastnn.functional import (
 from fastnn.network import MLP
 from fastnn.training import History
 
+if _TYPE_CHECKING:
+    from fastnn.ensembles import Ensemble, fit_many
+
 backends.start()
 
 __all__ = [
     "MLP",
+    "Ensemble",
     "History",
     "activate",
     "activation_backward",
@@ -51,6 +56,7 @@ __all__ = [
     "cost",
     "dense_backward",
     "dense_forward",
+    "fit_many",
     "get_num_threads",
     "set_backend",
     "set_num_threads",
@@ -62,22 +68,32 @@ _MODULES = (
     "backends",
     "datasets",
     "demo",
+    "derivatives",
+    "ensembles",
     "functional",
     "initializers",
     "losses",
     "network",
     "optimizers",
     "plot",
+    "schedules",
     "training",
 )
 """The public modules: ``fastnn.plot`` is there after ``import fastnn``, and costs it nothing."""
+
+_ELSEWHERE = {"Ensemble": "ensembles", "fit_many": "ensembles"}
+"""Public names of modules that load when they are asked for."""
 
 
 def __getattr__(name: str) -> object:
     if name in _MODULES:
         return _import_module(f"fastnn.{name}")
+    if name in _ELSEWHERE:
+        value = getattr(_import_module(f"fastnn.{_ELSEWHERE[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, *_ELSEWHERE})

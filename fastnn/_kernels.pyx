@@ -67,7 +67,7 @@ The rooms in ``_cython/``, each built on those before it::
     random.h          SplitMix64, and the masks of dropout
     team.h            barriers between threads
     headers.pxi       the names of these headers, for Cython
-    vector_math.pxi   exp, log, sigmoid, tanh, gelu
+    vector_math.pxi   exp, log, and the curves made of them
     arrays.pxi        arrays of any strides, tests for finiteness, allocation
     panels.pxi        the panels that arrays are packed into
     activations.pxi   formulas of the activations and their derivatives; softmax
@@ -85,6 +85,7 @@ The rooms in ``_cython/``, each built on those before it::
     workspace.pxi     the working memory
     threads.pxi       how teams are started, and how many threads are worth it
     engine.pxi        whole networks: a block forward and backward
+    jacobian.pxi      the derivatives of the outputs with respect to the inputs
     training.pxi      mini-batches, steps and epochs
     checks.pxi        codes for Python, and what is refused
     network.pxi       the class Network
@@ -100,6 +101,8 @@ from libc.string cimport memcpy, memset
 
 import os
 from _thread import start_new_thread
+
+from fastnn._specifications import SUM_TOLERANCE, Targets
 
 sched_getaffinity = getattr(os, "sched_getaffinity", None)  # not on every system
 
@@ -125,6 +128,7 @@ include "_cython/plan.pxi"
 include "_cython/workspace.pxi"
 include "_cython/threads.pxi"
 include "_cython/engine.pxi"
+include "_cython/jacobian.pxi"
 include "_cython/training.pxi"
 include "_cython/checks.pxi"
 include "_cython/network.pxi"
@@ -274,7 +278,7 @@ cdef int forward_examples(
     memset(z, 0, (layer.n_out + LANES) * sizeof(real))
     for j in range(X.columns):
         read_column(X, j, x)
-        forward_column(layer, W, b, x, z)
+        forward_column(layer, W, b, x, z, NULL)
         write_column(z, j, A)
     release(x)
     return 0
@@ -405,7 +409,7 @@ def output_cost(A, D, Y, weights, loss, int activation, double alpha, dZ):
     cdef real* delta = targets + size
     cdef real* derivatives = delta + size
     cdef real* of_examples = derivatives + size * has_d
-    cdef Py_ssize_t first, count, p
+    cdef Py_ssize_t first, count
     cdef double cost = 0
     out.n, out.activation, out.alpha = a.rows, activation, <real>alpha
     out.A, out.Y, out.dZ = outputs, targets, delta if has_dz else NULL
@@ -420,8 +424,7 @@ def output_cost(A, D, Y, weights, loss, int activation, double alpha, dZ):
             if has_w:
                 pack(&w, NULL, first, count, count, of_examples, 1)
             output_panels(&out, &what, count, 0, panels_of(count), costs)
-            for p in range(panels_of(count)):
-                cost += costs[p]
+            cost += sum_of_costs(costs, panels_of(count))
             if has_dz:
                 unpack(delta, first, count, &dz)
         cost /= total_of(&w if has_w else NULL, NULL, 0, a.columns)

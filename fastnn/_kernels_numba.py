@@ -1,13 +1,12 @@
 """The Numba kernels: the equations of ``_kernels_numpy.py``, compiled when first called.
 
-The contract and shapes stand in ``_kernels_numpy.py``.  Examples go through the network in
-blocks of panels that stay in the cache, as in ``_kernels.pyx``, and one register tile serves
-the three products ``W A_prev + b``, ``W^T dZ`` and ``dZ A_prev^T``; all the rest are plain
-loops over numbers.  This page is what Python sees; the rooms are listed in
-``_numba/__init__.py``.
+The contract and shapes stand there.  Examples go through the network in blocks that stay in the
+cache, as in ``_kernels.pyx``, and one register tile serves the three products ``W A_prev + b``,
+``W^T dZ`` and ``dZ A_prev^T``; all the rest are plain loops over numbers.  This page is what
+Python sees; the rooms are listed in ``_numba/__init__.py``.
 
-Each function is compiled for each dtype when it is first called, some ten seconds for a whole
-training run, and Numba keeps the result on disk.  `threads` is not used.
+Each function is compiled for each dtype when it is first called, and each row of a table when a
+network first has it; Numba keeps the result on disk.  `threads` is not used.
 """
 
 import functools
@@ -15,9 +14,10 @@ import time
 
 import numpy as np
 
+from fastnn import _kernels_numpy as reference
 from fastnn._numba import activations, entries, losses, updates
-from fastnn._numba.engine import Data, Plan, Rule, Work
-from fastnn._numba.gemm import DEPTH
+from fastnn._numba.engine import LAYER, Loss, Masks, Net, Rule
+from fastnn._numba.entries import PROGRESS, Data
 from fastnn._numba.tile import VECTOR_BYTES
 from fastnn._specifications import LayerSpec, LossSpec
 
@@ -39,371 +39,280 @@ __all__ = [
 
 ACTIVATION_CODES, LOSS_CODES, UPDATE_CODES = activations.CODES, losses.CODES, updates.CODES
 
-LINEAR = ACTIVATION_CODES["linear"]
+# Where a compiled loop gains nothing over NumPy.
+activation_backward = reference.activation_backward
+update, all_finite = reference.update, reference.all_finite
 
-# Bytes of all panels of a block, and its examples: enough for the sums of dW.
+LINEAR, MSE = ACTIVATION_CODES["linear"], LOSS_CODES["mse"]
+
+# Bytes of all features of a block, and its examples: enough for the sums of dW.
 BLOCK_BYTES = 1 << 22
 BLOCK_COLUMNS = 256
 # More examples in a block that is so small.
 SMALL_BYTES = 1 << 16
 # Bytes of packed examples that training keeps ahead: a row of X is read once for all of them.
-CHUNK_BYTES = 1 << 22
+AHEAD_BYTES = 1 << 23
 # Seconds between two looks for Ctrl-C, and multiplications between two outside of training.
 POLL_SECONDS = 0.05
 POLL_WORK = 1e9
 
 
-# --- single kernels -----------------------------------------------------------------------
+# --- single kernels: NumPy, and the loop of a row -----------------------------------------
 
 
 def activate(Z, activation, alpha, A, D):
-    """``A = g(Z)``, and ``D = g'(Z)``.
-
-    OUT: A, (n, m), which may be Z itself; D, (n, m), or None.  Not D for softmax, whose
-    derivative is a matrix for each example.
-    """
-    _refuse_unknown(activation, ACTIVATION_CODES)
-    columns = _block_columns(Z.shape[1], 2 * Z.shape[0], Z.dtype)
-    D = _empty(Z.dtype) if D is None else D
-    entries.activate[Z.dtype.char](Z, False, activation, alpha, A, D, columns)
+    """``A = g(Z)``, and ``D = g'(Z)`` unless it is None."""
+    a, d = _contiguous(A), _contiguous(A if D is None else D)
+    np.copyto(a, Z)
+    kind = "values" if D is None else "values_and_derivatives"
+    _run(activations.loop_of(kind, activation, Z.dtype.char), a, a, d, alpha)
+    np.copyto(A, a)
+    if D is not None:
+        np.copyto(D, d)
 
 
 def activation_derivative(A, activation, alpha, derivative):
-    """``g'(Z)`` from the output A, element by element.  OUT: derivative, (n, m).
-
-    Not for softmax, nor for activations whose derivative is not cheap from A.
-    """
-    _refuse_unknown(activation, ACTIVATION_CODES)
-    columns = _block_columns(A.shape[1], 2 * A.shape[0], A.dtype)
-    entries.activate[A.dtype.char](A, True, activation, alpha, A, derivative, columns)
-
-
-def activation_backward(dA, A, D, activation, alpha, total, dZ, db):
-    """``dZ = dA * g'(Z)``, from A, or from D unless it is None, and ``db = sum(dZ) / total``.
-
-    OUT: dZ, (n, m), and db, (n, 1).
-    """
-    if D is None:
-        _refuse_unknown(activation, ACTIVATION_CODES)
-    columns = _block_columns(dA.shape[1], 2 * dA.shape[0], dA.dtype)
-    known = A if D is None else D
-    entries.activation_backward[dA.dtype.char](
-        dA, known, D is not None, activation, alpha, total, dZ, db.reshape(-1), columns
-    )
+    """``g'(Z)`` from the output A."""
+    d = _contiguous(derivative)
+    d.fill(1)
+    loop = activations.loop_of("backward", activation, A.dtype.char)
+    _run(loop, d, np.ascontiguousarray(A), d, alpha)
+    np.copyto(derivative, d)
 
 
 def dense_forward(W, b, A_prev, activation, alpha, A):
-    """``A = g(W A_prev + b)``.  OUT: A, (n_out, m)."""
+    """``A = g(W A_prev + b)``."""
     layer = LayerSpec(W.shape[1], W.shape[0], activation, alpha)
     parameters = np.concatenate((W.reshape(-1), b.reshape(-1)))
-    Network((layer,), LossSpec(LOSS_CODES["mse"]), parameters).forward(A_prev, A)
+    Network((layer,), LossSpec(MSE), parameters).forward(A_prev, A)
 
 
 def dense_backward(dZ, W, A_prev, total, dW, db, dA_prev):
-    """Gradients of one layer from dZ, (n_out, m).
-
-    ``dW = dZ A_prev^T / total``, ``db = sum(dZ) / total``, ``dA_prev = W^T dZ``.
-    OUT: dW, (n_out, n_in); db, (n_out, 1); dA_prev, (n_in, m), or None to leave it out.
-    """
+    """``dW = dZ A_prev^T / total``, ``db = sum(dZ) / total``, ``dA_prev = W^T dZ``, or None."""
     n_out, n_in = W.shape
     parameters = np.concatenate((W.reshape(-1), np.zeros(n_out, W.dtype)))
     gradients = np.empty_like(parameters)
-    layer = LayerSpec(n_in, n_out, LINEAR)
-    net = Network((layer,), LossSpec(LOSS_CODES["mse"]), parameters)
-    net._backward(A_prev, dZ, gradients, dA_prev, 1 / total, forward=False)
-    dW[...] = gradients[: W.size].reshape(W.shape)
-    db[...] = gradients[W.size :].reshape(db.shape)
+    net = Network((LayerSpec(n_in, n_out, LINEAR),), LossSpec(MSE), parameters)
+    net._backward(A_prev, dZ, gradients, dA_prev, None, runs=False)
+    np.divide(gradients[: W.size].reshape(W.shape), total, out=dW)
+    np.divide(gradients[W.size :].reshape(db.shape), total, out=db)
 
 
 def output_cost(A, D, Y, weights, loss, activation, alpha, dZ):
-    """Return the cost ``J = sum(weights * loss(A, Y)) / total``.
-
-    ``dZ = weights * (A - Y)`` where the loss and the output activation are paired, else
-    ``dZ = weights * dA * g'(Z)``, with the loss's derivative dA, and g' from A, or from D.
-    OUT: dZ, (n_L, m), or None for J alone.
-    """
-    _refuse_unknown(activation, ACTIVATION_CODES)
-    nothing = _empty(A.dtype)
-    D, dZ, lanes = (nothing if x is None else x for x in (D, dZ, weights))
-    columns = _block_columns(A.shape[1], 4 * A.shape[0], A.dtype)
-    cost = entries.output[A.dtype.char](A, D, Y, lanes, _loss(loss), activation, alpha, dZ, columns)
-    return cost / _total(weights, A.shape[1]) + 0.0  # not -0.0
-
-
-def update(w, gradient, state, scalars, spec, decays):
-    """One step of an optimizer on flat vectors.
-
-    Parameters
-    ----------
-    w, gradient : ndarray
-        (n,).
-    state : ndarray
-        (slots, n): the vectors that the optimizer keeps.
-    scalars : ndarray
-        float64, (k,): what its formula takes in this step, the learning rate first.
-    spec : UpdateSpec
-    decays : bool
-        Whether w are weights, of which ``learning_rate spec.decay w`` is taken away first.
-
-    OUT: w and state, in place.
-    """
-    own = np.ascontiguousarray(state)
-    entries.update[w.dtype.char](w, gradient, own, scalars, _rule(spec), decays)
-    if own is not state:
-        state[...] = own
-
-
-def all_finite(X):
-    """Return whether X holds no NaN and no infinity, without a temporary of its size."""
-    finite = entries.all_finite[X.dtype.char]
-    if X.flags.c_contiguous or X.flags.f_contiguous:
-        return finite(X.reshape(-1, order="A"))
-    return all(finite(np.ascontiguousarray(row)) for row in X)
+    """Return the cost ``J = sum(weights * loss(A, Y)) / total``, and dZ unless it is None."""
+    char, (code, loss_alpha, paired, _) = A.dtype.char, loss
+    a, y, of_examples = np.ascontiguousarray(A), np.ascontiguousarray(Y), np.empty_like(A[:1])
+    _run(losses.sums_of(code, char), a, y, of_examples, loss_alpha)
+    weighted = of_examples if weights is None else of_examples * weights
+    if dZ is not None:
+        if paired:
+            np.subtract(A, Y, out=dZ)
+        else:
+            dA = np.empty_like(a)
+            _run(losses.derivatives_of(code, char), a, y, dA, loss_alpha)
+            activation_backward(dA, A, D, activation, alpha, 1, dZ, np.empty((len(A), 1), A.dtype))
+        if weights is not None:
+            dZ *= weights
+    total = _total(weights, A.shape[1])
+    return float(weighted.sum(dtype=np.float64)) / total + 0.0  # not -0.0
 
 
 def shuffle(order, seed, epoch):
-    """A random permutation of 0 ... m - 1 for each epoch.  OUT: order, uint32, (epochs, m).
+    """A random permutation of 0 ... m - 1 for each epoch."""
+    entries.shuffle("I")(order, np.uint64(seed), np.uint64(epoch))
 
-    Row r is the permutation of epoch ``epoch + r``: Fisher and Yates' shuffle, driven by a
-    SplitMix64 stream of its own (see ``_numpy/random.py``).
-    """
-    entries.shuffle["I"](order, np.uint64(seed), np.uint64(epoch))
+
+def _run(loop, x, y, out, alpha):
+    """Call the loop of a row on arrays (n, m)."""
+    loop.ctypes(x.ctypes.data, y.ctypes.data, out.ctypes.data, *x.shape, alpha)
+
+
+def _contiguous(array):
+    """The array, or one of its shape for it to be copied from."""
+    return array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
 
 
 # --- the whole network --------------------------------------------------------------------
 
 
-class Network:
+class Network(reference.Network):
     """A network of L layers on one flat parameter vector.
 
-    Parameters
-    ----------
-    layers : tuple of LayerSpec
-    loss : LossSpec
-    parameters : ndarray
-        Flat: W[1] row by row, b[1], W[2], b[2], ...  Held, not copied: what the caller
-        writes there is what the network computes with.
+    Its looks at arguments, `try_forward` and `accepts`, are those of the reference.
     """
 
     def __init__(self, layers, loss, parameters):
-        self.layers = layers
-        self.loss = loss
-        self.parameters = parameters
-        self._plan = _plan(tuple(map(tuple, layers)), tuple(loss))
-        self._n_in, self._n_out = layers[0][0], layers[-1][1]
-        self._features = sum(n_out for _, n_out, *_ in layers)
-        self._widest = max(n_out for _, n_out, *_ in layers)
-        self._dropping = min(keep for *_, keep in layers) < 1
+        super().__init__(layers, loss, parameters)
+        self._key = tuple(map(tuple, layers)), tuple(loss), parameters.dtype.char
+        self._n_in, self._block = layers[0][0], 0  # `try_forward` calls `forward` for any block
         # Examples between two looks for Ctrl-C outside of `train`.
         self._span = max(int(POLL_WORK // max(parameters.size, 1)), 1)
 
-    def try_forward(self, X, out=None, threads=1):
-        """Return A[L] if X is plain: an ndarray of this dtype, (n[0], m >= 1), aligned,
-        and finite; and so must be `out`, where A[L] is written if it is given, writeable
-        and apart from X.  Else None, and the caller converts or says what is wrong."""
-        if not self._is_plain(X, self._n_in) or X.shape[1] == 0:
-            return None
-        if out is None:
-            out = np.empty((self._n_out, X.shape[1]), X.dtype)
-        elif not (
-            self._is_plain(out, self._n_out)
-            and out.shape[1] == X.shape[1]
-            and out.flags.writeable
-            and not np.may_share_memory(out, X)
-            and not np.may_share_memory(out, self.parameters)
-        ):
-            return None
-        elif not all_finite(X):  # before anything is written
-            return None
-        return out if self._forward(X, out, True) else None
-
-    def _is_plain(self, X, n):
-        return (
-            type(X) is np.ndarray
-            and X.dtype == self.parameters.dtype
-            and X.ndim == 2
-            and X.shape[0] == n
-            and X.flags.aligned
-        )
-
-    def forward(self, X, A, threads=1):
+    def forward(self, X, A, threads=1, masks=None):
         """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
-        self._forward(X, A, False)
+        net = self._net(self._plan(back=masks is not None, masks=masks is not None), X.shape[1])
+        kernel = entries.forward(X.dtype.char)
+        for some in self._spans(X.shape[1], net):
+            kernel(net, X[:, some], A[:, some], _masks(masks, some.start))
 
-    def _forward(self, X, A, check):
-        columns = _block_columns(X.shape[1], self._n_in + self._features, X.dtype)
-        work = self._work(columns, columns, forward_only=True)
-        kernel = entries.forward[X.dtype.char]
-        for span in self._spans(X.shape[1], columns):
-            part = slice(*span)
-            if not kernel(
-                self._plan, self.parameters, X[:, part], A[:, part], columns, work, check
-            ):
-                return False
-        return True
+    # --- gradients ------------------------------------------------------------------------
 
     def cost_and_gradients(self, X, Y, weights, gradients, threads=1):
         """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
         m, dtype = X.shape[1], X.dtype
-        columns = self._columns(m, dtype)
-        work = self._work(columns, columns)
-        if gradients is None:
-            gradients = np.empty(0, dtype)
-        elif m == 0:
-            gradients[:] = 0
-        lanes = _empty(dtype) if weights is None else weights
-        data = Data(X, Y, lanes, np.empty(0, np.uint32), max(m, 1))
-        cost, total = 0.0, _total(weights, m)
-        for begin, end in self._spans(m, columns):
-            cost += entries.gradients[dtype.char](
-                self._plan, self.parameters, data, total, begin, end, columns, gradients, work
-            )
+        plan = self._plan(costs=True, back=gradients is not None)
+        net, kernel = self._net(plan, m), entries.gradients(dtype.char)
+        gradients, weights = _or_empty(gradients, dtype, 1), _or_empty(weights, dtype, 2)
+        gradients[:] = 0
+        cost, total = 0.0, _total(weights if weights.size else None, m)
+        for some in self._spans(m, net):
+            data = Data(X[:, some], Y[:, some], weights[:, some], _no_order(), max(m, 1))
+            cost += kernel(net, data, total, gradients)
         return cost + 0.0  # not -0.0
 
-    def backward(self, X, dA, gradients, dX, threads=1):
-        """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples.
+    def backward(self, X, dA, gradients, dX, threads=1, masks=None):
+        """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples."""
+        self._backward(X, dA, gradients, dX, masks, runs=True)
 
-        OUT: gradients, flat like the parameters, or None; dX, (n[0], m), or None.
-        """
-        self._backward(X, dA, gradients, dX, 1.0, forward=True)
-
-    def _backward(self, X, dA, gradients, dX, scale, forward):
+    def _backward(self, X, dA, gradients, dX, masks, runs):
         m, dtype = X.shape[1], X.dtype
-        columns = self._columns(m, dtype)
-        work = self._work(columns, columns, widest=self._n_in)
-        if gradients is None:
-            gradients = np.empty(0, dtype)
-        elif m == 0:
-            gradients[:] = 0
-        if dX is None:
-            dX = _empty(dtype)
-        for begin, end in self._spans(m, columns):
-            entries.backward[dtype.char](
-                self._plan, self.parameters, X, dA, begin, end, columns, forward, scale,
-                gradients, dX, work,
+        net = self._net(self._plan(back=True, masks=masks is not None), m)
+        gradients, dX = _or_empty(gradients, dtype, 1), _or_empty(dX, dtype, 2)
+        gradients[:] = 0
+        for some in self._spans(m, net):
+            entries.backward(dtype.char)(
+                net, X[:, some], dA[:, some], runs, gradients, dX[:, some],
+                _masks(masks, some.start),
             )  # fmt: skip
+
+    def jacobian(self, X, J, threads=1):
+        """``J[j, i, k] = dA[L][i, j] / dX[k, j]``, of each example j.  OUT: J, (m, n[L], n[0])."""
+        net, kernel = self._net(self._plan(back=True), X.shape[1]), entries.jacobian(X.dtype.char)
+        for some in self._spans(X.shape[1], net):
+            kernel(net, X[:, some], J[some])
+
+    # --- training -------------------------------------------------------------------------
 
     def train(
         self, X, Y, weights, order, batch_size, spec, scalars, state, seed, first_step, costs,
         threads=1,
     ):  # fmt: skip
-        """Train in place: one step of an optimizer for each batch.
-
-        One epoch for each element of `costs`, in batches of `batch_size` columns, the
-        last one smaller where m is not a multiple.
-
-        Parameters
-        ----------
-        weights : ndarray or None
-            (1, m): those of the examples.
-        order : ndarray or None
-            uint32, (len(costs), m): the columns in each epoch's order; None: as they come.
-        spec : UpdateSpec
-            ``l2 / 2 sum(W^2)`` is added to J, and its derivative to dW; then the gradient is
-            shortened to `clip_norm` where it is longer; then the parameters are updated.
-        scalars : ndarray
-            float64, (steps, k), one row for each step, of any strides.
-        state : ndarray
-            (slots, n_parameters): the vectors that the optimizer keeps.
-        seed, first_step : int
-            The seed of the masks of dropout, uint64, and the number of the first step.
-
-        OUT: the parameters and state, in place; costs, float64: the mean of the batch costs,
-        each as computed before its update.  Ctrl-C raises KeyboardInterrupt within half a
-        second and leaves the parameters and the state of the last whole epoch.
-        """
-        m, dtype, rule = X.shape[1], X.dtype, _rule(spec)
+        """Train in place: one step of an optimizer for each batch, as in the reference."""
+        m, dtype = X.shape[1], X.dtype
         if m == 0:
             costs[:] = 0
             return
         batch_size = min(batch_size, m)
-        columns, panel = self._columns(batch_size, dtype), _panel(dtype)
-        panels = -(-batch_size // panel) * -(-m // batch_size)
-        chunk = CHUNK_BYTES // (dtype.itemsize * panel * (self._n_in + self._n_out))
-        if order is None and (len(costs) == 1 or chunk < panels):
-            chunk = 1  # packed ahead, it would be used but once
-        chunk = min(max(chunk, columns // panel), panels)
-        work = self._work(columns, chunk * panel)
-        lanes = _empty(dtype) if weights is None else weights
-        flat_order = np.empty(0, np.uint32) if order is None else np.ravel(order)
-        before = np.concatenate((self.parameters, state.reshape(-1)))
-        gradients, progress, sums = np.empty_like(self.parameters), np.zeros(5, int), np.zeros(3)
+        plan, parameters = self._plan(costs=True, back=True, masks=True), self.parameters
+        # Examples that are neither shuffled nor used again are not packed ahead.
+        uses = 2 if order is not None else 1 if len(costs) > 1 else 0
+        net = self._net(plan, batch_size, m, uses)
+        order = _no_order() if order is None else np.ascontiguousarray(order)
+        before = np.concatenate((parameters, state.reshape(-1)))
+        progress = np.zeros(1, PROGRESS)
         arguments = (
-            self._plan, self.parameters, Data(X, Y, lanes, flat_order, batch_size), rule, scalars,
-            state, self._dropping, np.uint64(seed), first_step, costs, columns // panel, chunk,
-            gradients, before, work, progress, sums,
+            net, Data(X, Y, _or_empty(weights, dtype, 2), order, batch_size),
+            _rule(tuple(spec), dtype.char), scalars, state, np.uint64(seed), first_step, costs,
+            np.empty_like(parameters), before, progress,
         )  # fmt: skip
-        kernel, blocks = entries.train[dtype.char], 1
+        kernel, blocks = entries.train(dtype.char), 1
         try:
-            while progress[0] < len(costs):
+            while progress["epoch"][0] < len(costs):
                 start = time.perf_counter()
                 kernel(*arguments, blocks)
                 seconds = time.perf_counter() - start
                 blocks = max(1, int(blocks * min(2, POLL_SECONDS / max(seconds, 1e-9))))
         except BaseException:
-            self.parameters[:] = before[: self.parameters.size]
-            state[...] = before[self.parameters.size :].reshape(state.shape)
+            parameters[:] = before[: parameters.size]
+            state[...] = before[parameters.size :].reshape(state.shape)
             raise
+
+    def update(self, gradients, spec, scalars, state):
+        """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``."""
+        net, char = self._net(self._plan(back=True), 1), gradients.dtype.char
+        scalars = np.array(scalars)
+        return entries.update(char)(net, gradients, state, scalars, _rule(tuple(spec), char))
 
     # --- memory ---------------------------------------------------------------------------
 
-    def _columns(self, m, dtype):
-        """Columns of a block, forward and back."""
-        features = self._n_in + self._n_out + 2 * self._features + 2 * self._widest
-        return _block_columns(m, features, dtype)
-
-    def _spans(self, m, columns):
-        """(begin, end) of the examples between two looks for Ctrl-C, some whole blocks."""
-        size = max(self._span // columns, 1) * columns
-        return [(begin, min(begin + size, m)) for begin in range(0, m, size)]
-
-    def _work(self, columns, packed, widest=0, forward_only=False):
-        """Room for blocks of so many columns, and so many that are packed ahead."""
-        widest = max(widest, self._widest)
-        back = 0 if forward_only else columns
-        slab = max(
-            max(n_in * min(n_out, DEPTH), n_out * 2 * VECTOR_BYTES)
-            for n_in, n_out, *_ in self.layers
+    def _plan(self, costs=False, back=False, masks=False):
+        """What the kernels read of the network: its layers, its loss, and the memory's rows."""
+        layers, loss, char = self._key
+        return (
+            *_layers(layers, char, back, masks),
+            _loss(loss, char, back) if costs else NO_LOSS,
         )
-        panel = _panel(self.parameters.dtype)
-        sizes = Work(
-            self._n_in * packed, self._n_out * packed, packed, self._features * columns,
-            self._features * back, widest * back, widest * back, panel * back,
-            0 if forward_only else slab,
-        )  # fmt: skip
-        return Work._make(np.empty(size, self.parameters.dtype) for size in sizes)
+
+    def _net(self, plan, batch, m=0, uses=0):
+        """The network as the kernels have it, with memory for a block of a batch.
+
+        Of m examples that are used again, all blocks that there is room for are packed ahead.
+        """
+        layers, rows, loss = plan
+        dtype, packed_rows = self.parameters.dtype, self._n_in + self._n_out + 1
+        width, panel, blocks = _width(batch, rows + packed_rows, dtype), _panel(dtype), 1
+        if uses:
+            per_epoch = -(-batch // width) * -(-m // batch)
+            room = max(AHEAD_BYTES // (dtype.itemsize * width * packed_rows), 1)
+            blocks = per_epoch if room >= per_epoch else room if uses > 1 else 1
+        packed = np.empty((blocks, packed_rows, width), dtype)
+        packed[:, -1] = 1  # the weights
+        features = width + max(n_out for _, n_out, *_ in self.layers)
+        memory, scratch = np.empty((rows, width), dtype), np.empty(features * panel, dtype)
+        return Net(layers, loss, self.parameters, packed, memory, scratch)
+
+    def _spans(self, m, net):
+        """The columns between two looks for Ctrl-C, some whole blocks."""
+        width = net.packed.shape[2]
+        size = max(self._span // width, 1) * width
+        return [slice(begin, min(begin + size, m)) for begin in range(0, m, size)]
+
+
+NO_LOSS = Loss(0.0, False, 0, 0)
 
 
 @functools.lru_cache(1024)
-def _plan(layers, loss):
-    """What the compiled functions read of a network."""
-    rows, start, A_start, D_start = [], 0, 0, 0
-    for n_in, n_out, activation, _, keep in layers:
-        _refuse_unknown(activation, ACTIVATION_CODES)
-        from_z = activation in activations.CODES_FROM_Z
-        middle = start + n_in * n_out
-        rows.append((n_in, n_out, activation, from_z, start, middle, A_start, D_start))
-        start, A_start = middle + n_out, A_start + n_out
-        D_start += n_out if from_z or keep < 1 else 0
-    numbers = np.array([layer[3:] for layer in layers], np.float64)
-    return Plan(np.array(rows, np.int64), numbers, _loss(loss))
+def _layers(layers, char, back, masks):
+    """`LAYER` of each layer, and how many rows the memory of a block has.
+
+    back: a pass back follows; masks: with dropout.
+    """
+    plan, start, row = [], 0, 0
+    for n_in, n_out, code, alpha, keep in layers:
+        keep = keep if masks else 1.0
+        has_D = back and (code in activations.NEEDS_Z or keep < 1)
+        value = activations.loop_of("values_and_derivatives" if has_D else "values", code, char)
+        backward = activations.loop_of("backward", code, char).address if back > has_D else 0
+        b, D = start + n_in * n_out, row + n_out if has_D else -1
+        plan.append((n_in, n_out, start, b, row, D, 0, 0, alpha, keep, value.address, backward))
+        start, row = b + n_out, row + n_out + n_out * has_D
+    plan = np.array(plan, LAYER)
+    # dZ and dA_prev change places from layer to layer.
+    widest = max(layers[0][0], *plan["n_out"]) if back else 0
+    even = np.arange(len(plan)) % 2
+    plan["dZ"], plan["dA_prev"] = row + even * widest, row + (1 - even) * widest
+    return plan, int(row + 2 * widest + 1)
 
 
-def _loss(loss):
-    code, alpha, paired = loss
-    _refuse_unknown(code, LOSS_CODES)
-    return LossSpec(int(code), float(alpha), bool(paired))
+@functools.lru_cache(1024)
+def _loss(loss, char, back):
+    code, alpha, paired, _ = loss
+    derivatives = losses.derivatives_of(code, char).address if back and not paired else 0
+    return Loss(float(alpha), bool(paired), losses.sums_of(code, char).address, derivatives)
 
 
-def _rule(spec):
+@functools.lru_cache(1024)
+def _rule(spec, char):
     code, constants, l2, decay, clip_norm = spec
-    _refuse_unknown(code, UPDATE_CODES)
-    return Rule(code, np.array(constants, np.float64), float(l2), float(decay), float(clip_norm))
+    constants = np.array([*constants, 0.0, 0.0, 0.0][:3])
+    address = updates.loop_of(code, char).address
+    return Rule(address, constants, float(l2), float(decay), float(clip_norm))
 
 
-def _refuse_unknown(code, codes):
-    if code not in codes.values():
-        raise ValueError(f"no row of the table has the code {code!r}")
+def _masks(masks, first):
+    """What the masks from an example on depend on; without dropout no layer asks."""
+    seed, step = masks or (0, 0)
+    return Masks(np.uint64(seed), step, first)
 
 
 def _total(weights, m):
@@ -411,9 +320,13 @@ def _total(weights, m):
     return (float(m) if weights is None else float(weights.sum(dtype=np.float64))) or 1.0
 
 
-def _empty(dtype):
-    """An array for what is left out."""
-    return np.empty((0, 0), dtype)
+def _or_empty(array, dtype, ndim):
+    """An array without numbers for one that is left out."""
+    return np.empty((0,) * ndim, dtype) if array is None else array
+
+
+def _no_order():
+    return np.empty((1, 0), np.uint32)
 
 
 def _panel(dtype):
@@ -421,10 +334,9 @@ def _panel(dtype):
     return 2 * VECTOR_BYTES // dtype.itemsize
 
 
-def _block_columns(m, numbers_per_column, dtype):
-    """Columns of a block: a multiple of the panel, even shares of m, within the cache's size."""
-    panel = _panel(dtype)
-    size = dtype.itemsize * max(numbers_per_column, 1)
+def _width(m, rows, dtype):
+    """Examples of a block: a multiple of the panel, even shares of m, within the cache's size."""
+    panel, size = _panel(dtype), dtype.itemsize * rows
     most = min(max(BLOCK_COLUMNS, SMALL_BYTES // size), BLOCK_BYTES // size)
     most = max(panel, most // panel * panel)
     blocks = max(1, -(-m // most))

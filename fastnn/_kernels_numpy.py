@@ -32,10 +32,11 @@ from itertools import accumulate
 import numpy as np
 
 from fastnn._numpy.random import mask, shuffle
-from fastnn._numpy.special import gelu
+from fastnn._numpy.special import elu, gelu, gelu_tanh, silu, softplus
+from fastnn._specifications import SUM_TOLERANCE, Targets
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import LOSSES
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.optimizers import FORMULAS
 
 __all__ = [
     "ACTIVATION_CODES",
@@ -106,6 +107,11 @@ def _one_or(slope, Z):
     return positive + Z.dtype.type(slope) * ~positive
 
 
+def _exponential(Z, alpha, A):
+    with np.errstate(over="ignore"):
+        np.exp(Z, out=A)
+
+
 def _softmax(Z, alpha, A):
     # Subtracting the maximum of each example leaves the ratio as it is and cannot overflow.
     largest = Z.max(axis=0, initial=-np.inf)
@@ -129,11 +135,16 @@ _FROM_OUTPUT = {
     "relu": (_relu, lambda A, alpha: A > 0),
     "leaky_relu": (_leaky_relu, lambda A, slope: _one_or(slope, A)),
     "softmax": (_softmax, None),  # its derivative is a matrix for each example
+    "exponential": (_exponential, lambda A, alpha: A),
 }
 """name -> (g, g'): ``g(Z, alpha, A)`` writes A, and ``g'(A, alpha)`` is the derivative."""
 
 _FROM_Z = {
     "gelu": lambda Z, alpha, A, D: gelu(Z, A, D),
+    "elu": elu,
+    "softplus": lambda Z, alpha, A, D: softplus(Z, A, D),
+    "silu": lambda Z, alpha, A, D: silu(Z, A, D),
+    "gelu_tanh": lambda Z, alpha, A, D: gelu_tanh(Z, A, D),
 }
 """name -> ``g(Z, alpha, A, D)``, which writes A, and D unless it is None."""
 
@@ -149,13 +160,13 @@ def activate(Z, activation, alpha, A, D):
     derivative is a matrix for each example.
     """
     name = _ACTIVATION_NAMES[activation]
-    if name in _FROM_Z:
+    if name in _FROM_OUTPUT:
+        g, derivative = _FROM_OUTPUT[name]
+        g(Z, alpha, A)
+        if D is not None:
+            np.copyto(D, derivative(A, alpha))
+    else:
         _FROM_Z[name](Z, alpha, A, D)
-        return
-    g, derivative = _FROM_OUTPUT[name]
-    g(Z, alpha, A)
-    if D is not None:
-        np.copyto(D, derivative(A, alpha))
 
 
 def activation_derivative(A, activation, alpha, derivative):
@@ -253,6 +264,17 @@ def _huber(A, Y, delta):
     return inner * (R - inner / 2)
 
 
+def _poisson(A, Y, alpha):
+    tiny, _ = _ENDS[A.dtype]
+    return A - Y * np.log(np.maximum(A, tiny))
+
+
+def _poisson_derivative(A, Y, alpha):
+    tiny, _ = _ENDS[A.dtype]
+    with np.errstate(over="ignore"):
+        return 1 - np.minimum(Y / np.maximum(A, tiny), np.finfo(A.dtype).max)
+
+
 _ENDS = {info.dtype: (info.tiny, 1 - info.epsneg) for info in map(np.finfo, ("f4", "f8"))}
 """The smallest and the largest probability with a logarithm that is kept as it is."""
 
@@ -267,6 +289,8 @@ _LOSS = {
         lambda A, Y, alpha: -Y / np.maximum(A, _ENDS[A.dtype][0]),
     ),
     "huber": (_huber, lambda A, Y, delta: np.clip(A - Y, -delta, delta)),
+    "mae": (lambda A, Y, alpha: np.abs(A - Y), lambda A, Y, alpha: np.sign(A - Y)),
+    "poisson": (_poisson, _poisson_derivative),
 }
 """name -> (loss, dA): ``loss(A, Y, alpha)`` of each output, and its derivative."""
 
@@ -287,7 +311,7 @@ def output_cost(A, D, Y, weights, loss, activation, alpha, dZ):
 
 def _output(A, D, Y, weights, loss, activation, alpha, dZ):
     """`output_cost` before the division."""
-    code, loss_alpha, paired = loss
+    code, loss_alpha, paired, _ = loss
     losses_of, derivative = _LOSS[_LOSS_NAMES[code]]
     if dZ is not None:
         if paired:
@@ -313,14 +337,34 @@ def _total(weights, m, order=None):
 
 
 # --- the update --------------------------------------------------------------------------
+#
+# Each formula returns the step that is taken from w, in `out` if that is given, which may be
+# the gradient g itself.
 
 
-def _gradient_descent(w, g, state, scalars, constants):
+def _gradient_descent(g, state, scalars, constants, out=None):
     (learning_rate,) = scalars
-    w -= learning_rate * g
+    return np.multiply(learning_rate, g, out=out)
 
 
-def _adam(w, g, state, scalars, constants):
+def _momentum(g, state, scalars, constants, out=None):
+    (v,) = state
+    _, velocity_rate, gradient_rate = scalars
+    v *= constants[0]
+    v += g
+    return np.add(velocity_rate * v, gradient_rate * g, out=out)
+
+
+def _rmsprop(g, state, scalars, constants, out=None):
+    (v,) = state
+    (learning_rate,) = scalars
+    rho, epsilon = constants
+    v *= rho
+    v += (1 - rho) * (g * g)
+    return np.divide(learning_rate * g, np.sqrt(v) + epsilon, out=out)
+
+
+def _adam(g, state, scalars, constants, out=None):
     m, v = state
     _, step_size, scale = scalars
     beta1, beta2, epsilon = constants
@@ -328,11 +372,16 @@ def _adam(w, g, state, scalars, constants):
     m += (1 - beta1) * g
     v *= beta2
     v += (1 - beta2) * (g * g)
-    w -= step_size * m / (np.sqrt(v) * scale + epsilon)
+    return np.divide(step_size * m, np.sqrt(v) * scale + epsilon, out=out)
 
 
-_UPDATE = {"gradient_descent": _gradient_descent, "adam": _adam}
-UPDATE_CODES = _codes(_UPDATE, OPTIMIZERS)
+_UPDATE = {
+    "gradient_descent": _gradient_descent,
+    "adam": _adam,
+    "momentum": _momentum,
+    "rmsprop": _rmsprop,
+}
+UPDATE_CODES = _codes(_UPDATE, FORMULAS)
 _UPDATE_NAMES = {code: name for name, code in UPDATE_CODES.items()}
 
 
@@ -353,16 +402,12 @@ def update(w, gradient, state, scalars, spec, decays):
 
     OUT: w and state, in place.
     """
-    step, scalars = _UPDATE[_UPDATE_NAMES[spec.code]], scalars.tolist()
-    if w.size <= UPDATE_BLOCK and not spec.decay:
-        step(w, gradient, state, scalars, spec.constants)
-        return
-    for start in range(0, w.size, UPDATE_BLOCK):
-        part = slice(start, start + UPDATE_BLOCK)
+    step_of, scalars = _UPDATE[_UPDATE_NAMES[spec.code]], scalars.tolist()
+    for part in _blocks(w.size, UPDATE_BLOCK):
         w_part = w[part]
         if decays and spec.decay:
             w_part -= scalars[0] * spec.decay * w_part
-        step(w_part, gradient[part], state[:, part], scalars, spec.constants)
+        w_part -= step_of(gradient[part], state[:, part], scalars, spec.constants)
 
 
 # --- the rest ----------------------------------------------------------------------------
@@ -448,11 +493,47 @@ class Network:
             and not np.may_share_memory(out, self.parameters)
         )
 
-    def forward(self, X, A, threads=1):
-        """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
+    def accepts(self, X, Y, weights=None):
+        """Return whether X, Y and weights, (1, m) or None, can be computed with as they are.
+
+        They must be plain: ndarrays of this dtype, (n[0], m) and (n[L], m) with m >= 1, aligned,
+        finite, apart from the parameters; and Y as the loss allows it, the weights >= 0 and not
+        all 0.  If not, the caller converts or says what is wrong.
+        """
+        if not (self._is_plain(X, self.layers[0][0]) and self._is_plain(Y, self._n_out)):
+            return False
+        if X.shape[1] != Y.shape[1] or X.shape[1] == 0 or not all_finite(X):
+            return False
+        if weights is not None:
+            plain = self._is_plain(weights, 1) and weights.shape[1] == X.shape[1]
+            if not plain or not all_finite(weights) or weights.min() < 0 or not weights.any():
+                return False
+        return all_finite(Y) and _allowed(Y, self.loss.targets)
+
+    def _is_plain(self, array, rows):
+        return (
+            type(array) is np.ndarray
+            and array.dtype == self.parameters.dtype
+            and array.ndim == 2
+            and array.shape[0] == rows
+            and array.flags.aligned
+            and not np.may_share_memory(array, self.parameters)
+        )
+
+    def forward(self, X, A, threads=1, masks=None):
+        """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m).
+
+        masks: (seed, step) of `train`, whose dropout is on, or None.
+        """
         *hidden, (W, b, g, alpha) = self._layers
         for columns in _blocks(X.shape[1], self._block):
-            dense_forward(W, b, _through(hidden, X[:, columns]), g, alpha, A[:, columns])
+            x = X[:, columns]
+            if masks is None:
+                dense_forward(W, b, _through(hidden, x), g, alpha, A[:, columns])
+            else:
+                of_layers, D, _ = self._memory(x.shape[1], training=True)
+                self._forward(x, of_layers, D, (*masks, columns.start))
+                A[:, columns] = of_layers[-1]
 
     def _memory(self, m, training=False):
         """What a pass of m examples fills: lists of A[l], of D[l] or None, and of dZ[l]."""
@@ -472,9 +553,9 @@ class Network:
         A_prev = X
         for l, (W, b, g, alpha) in enumerate(self._layers):
             if D[l] is None:
-                dense_forward(W, b, A_prev, g, alpha, A[l])
+                _layer(W, b, A_prev, g, alpha, A[l])
             else:
-                dense_forward(W, b, A_prev, LINEAR, 0.0, A[l])
+                _layer(W, b, A_prev, LINEAR, 0.0, A[l])
                 activate(A[l], g, alpha, A[l], D[l])
                 keep = self.layers[l][4]
                 if masks is not None and keep < 1:
@@ -533,32 +614,52 @@ class Network:
         return cost
 
     def _back(self, X, A, D, dZ, total, dW_db):
-        """From dZ[L] all the others.  OUT: dZ, and dW_db."""
+        """From dZ[L] all the others.  OUT: dZ, and dW_db unless it is None."""
         for l in range(len(dZ) - 1, 0, -1):
             W, (_, _, g, alpha) = self._layers[l][0], self._layers[l - 1]
-            dense_backward(dZ[l], W, A[l - 1], total, *dW_db[l], dZ[l - 1])
+            if dW_db is None:
+                W.T.dot(dZ[l], dZ[l - 1])
+            else:
+                dense_backward(dZ[l], W, A[l - 1], total, *dW_db[l], dZ[l - 1])
             _backward(dZ[l - 1], A[l - 1], D[l - 1], g, alpha, dZ[l - 1])
-        dense_backward(dZ[0], self._layers[0][0], X, total, *dW_db[0], None)
+        if dW_db is not None:
+            dense_backward(dZ[0], self._layers[0][0], X, total, *dW_db[0], None)
 
-    def backward(self, X, dA, gradients, dX, threads=1):
+    def backward(self, X, dA, gradients, dX, threads=1, masks=None):
         """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples.
 
+        masks: (seed, step) of `train`, whose dropout is on, or None.
         OUT: gradients, flat like the parameters, or None; dX, (n[0], m), or None.
         """
-        part = np.empty_like(self.parameters)
+        part = None
         if gradients is not None:
             gradients[:] = 0
+            part = np.empty_like(self.parameters)
         _, _, g, alpha = self._layers[-1]
         for columns in _blocks(X.shape[1], self._block):
             x, da = X[:, columns], dA[:, columns]
-            A, D, dZ = self._memory(x.shape[1])
-            self._forward(x, A, D)
+            A, D, dZ = self._memory(x.shape[1], training=masks is not None)
+            self._forward(x, A, D, masks and (*masks, columns.start))
             _backward(da, A[-1], D[-1], g, alpha, dZ[-1])
-            self._back(x, A, D, dZ, 1, self._views(part))
-            if gradients is not None:
+            self._back(x, A, D, dZ, 1, None if part is None else self._views(part))
+            if part is not None:
                 gradients += part
             if dX is not None:
                 dX[:, columns] = self._layers[0][0].T.dot(dZ[0])
+
+    def jacobian(self, X, J, threads=1):
+        """``J[j, i, k] = dA[L][i, j] / dX[k, j]``, of each example j.  OUT: J, (m, n[L], n[0])."""
+        _, _, g, alpha = self._layers[-1]
+        for columns in _blocks(X.shape[1], self._block):
+            x = X[:, columns]
+            A, D, dZ = self._memory(x.shape[1])
+            self._forward(x, A, D)
+            for i in range(self._n_out):
+                dA = np.zeros_like(A[-1])
+                dA[i] = 1
+                _backward(dA, A[-1], D[-1], g, alpha, dZ[-1])
+                self._back(x, A, D, dZ, 1, None)
+                J[columns, i] = dZ[0].T.dot(self._layers[0][0])
 
     # --- training -------------------------------------------------------------------------
 
@@ -594,46 +695,69 @@ class Network:
         gradients = np.empty_like(self.parameters)
         dW_db = self._views(gradients)
         memory = cache(lambda m: self._memory(m, training=True))  # this call's own
-        before, step = (self.parameters.copy(), state.copy()), 0
+        # Where one step in place is an epoch, there is nothing to take back.
+        in_place = batch_size >= X.shape[1] and not (len(state) or spec.decay)
+        before, step = None if in_place else (self.parameters.copy(), state.copy()), 0
+        drops = any(keep < 1 for *_, keep in self.layers)
         for epoch in range(len(costs)):
-            np.copyto(before[0], self.parameters)
-            if len(state):
-                np.copyto(before[1], state)
+            if before:
+                before[0][:], before[1][:] = self.parameters, state
             batch_costs = []
             try:
                 columns = None if order is None else order[epoch]
                 for batch in _batches(X, Y, weights, columns, batch_size, self._block):
-                    masks = seed, first_step + step
+                    masks = (seed, first_step + step) if drops else None
                     J = self._gradients(*batch, dW_db, memory, masks)
-                    if spec.l2:
-                        J += self._penalize(spec.l2, dW_db)
-                    if spec.clip_norm < math.inf:
-                        _clip(gradients, spec.clip_norm)
-                    self._update(gradients, state, scalars[step], spec)
+                    J += self._update(gradients, spec, scalars[step], state, gradients)
                     batch_costs.append(J)
                     step += 1
                 costs[epoch] = sum(batch_costs) / max(len(batch_costs), 1)
             except BaseException:
-                self.parameters[:], state[:] = before
+                if before:
+                    self.parameters[:], state[:] = before
                 raise
 
-    def _penalize(self, l2, dW_db):
-        """Return ``l2 / 2 sum(W^2)``, and add its derivative to every dW."""
-        squares = 0.0
-        for (W, *_), (dW, _) in zip(self._layers, dW_db):
-            dW += l2 * W
-            squares += float(np.square(W, dtype=np.float64).sum())
-        return l2 / 2 * squares
+    def update(self, gradients, spec, scalars, state):
+        """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``.
 
-    def _update(self, gradients, state, scalars, spec):
-        """`update` of the weights, which decay, and of the biases, which do not."""
-        if not spec.decay:
-            update(self.parameters, gradients, state, scalars, spec, False)
-            return
+        The penalty's derivative is added to the gradients, they are clipped, and then `update`
+        changes the parameters: the weights, which decay, and the biases, which do not.
+        OUT: the parameters and state, in place; and the gradients, if penalized or clipped.
+        """
+        return self._update(gradients, spec, scalars, state, None)
+
+    def _update(self, gradients, spec, scalars, state, out):
+        """`update`; out: where a step may be written, the gradients themselves, or None."""
+        penalty = self._penalize(spec.l2, gradients) if spec.l2 else 0.0
+        if spec.clip_norm < math.inf:
+            _clip(gradients, spec.clip_norm)
+        if not (spec.decay or len(state)):  # in place, and nothing ends it halfway
+            step_of, scalars = _UPDATE[_UPDATE_NAMES[spec.code]], scalars.tolist()
+            self.parameters -= step_of(gradients, state, scalars, spec.constants, out)
+            return penalty
         sizes = [size for n_in, n_out, *_ in self.layers for size in (n_out * n_in, n_out)]
         for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes)):
             run = slice(stop - size, stop)
             update(self.parameters[run], gradients[run], state[:, run], scalars, spec, i % 2 == 0)
+        return penalty
+
+    def _penalize(self, l2, gradients):
+        """Return ``l2 / 2 sum(W^2)``, and add its derivative to every dW."""
+        squares = 0.0
+        for (W, *_), (dW, _) in zip(self._layers, self._views(gradients)):
+            dW += l2 * W
+            squares += float(np.square(W, dtype=np.float64).sum())
+        return l2 / 2 * squares
+
+
+def _allowed(Y, targets):
+    """Whether Y, which is finite, holds what `targets` says, up to rounding in the sums."""
+    if targets == Targets.ANY:
+        return True
+    inside = Y.min() >= 0 and (targets < Targets.PROBABILITIES or Y.max() <= 1)
+    if targets < Targets.DISTRIBUTIONS or not inside:
+        return bool(inside)
+    return bool((np.abs(Y.sum(axis=0) - 1) <= SUM_TOLERANCE).all())
 
 
 def _clip(gradients, longest):

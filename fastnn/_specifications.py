@@ -4,9 +4,10 @@ A kernel decides nothing: it is told by these small tuples what to compute.  The
 that they belong to stands in ``_kernels_numpy.py``.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["LayerSpec", "LossSpec", "UpdateSpec"]
+__all__ = ["SUM_TOLERANCE", "LayerSpec", "LossSpec", "Targets", "UpdateSpec"]
 
 
 class LayerSpec(NamedTuple):
@@ -22,6 +23,22 @@ class LayerSpec(NamedTuple):
     """1 - dropout of this layer's outputs in training; 1.0: none is dropped."""
 
 
+class Targets(IntEnum):
+    """What a loss allows in Y; each kind is stricter than the one before."""
+
+    ANY = 0
+    NON_NEGATIVE = 1
+    PROBABILITIES = 2
+    """Numbers in [0, 1]."""
+    DISTRIBUTIONS = 3
+    """Probabilities that sum to 1 for each example."""
+
+
+SUM_TOLERANCE = 1e-4
+"""How far the probabilities of one example may sum from 1: float32 targets and smoothed labels
+stay within it, a forgotten class does not."""
+
+
 class LossSpec(NamedTuple):
     """What is made of the outputs and the targets."""
 
@@ -31,13 +48,14 @@ class LossSpec(NamedTuple):
     """The loss's parameter, such as the delta of huber; 0.0 where it has none."""
     paired: bool = False
     """dZ = A - Y at the output: the loss and the output's activation cancel."""
+    targets: int = Targets.ANY
 
 
 class UpdateSpec(NamedTuple):
     """How the parameters follow their gradient; what changes from step to step is beside it."""
 
     code: int
-    """Code of a row of `optimizers.OPTIMIZERS`."""
+    """Code of a row of `optimizers.FORMULAS`."""
     constants: tuple[float, ...] = ()
     """The constants of its formula, such as beta1, beta2 and epsilon."""
     l2: float = 0.0

@@ -31,10 +31,13 @@ __all__ = [
     "resolve_layers",
 ]
 
-ActivationName = Literal["linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax", "gelu"]
+ActivationName = Literal[
+    "linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax", "gelu", "elu", "softplus", "silu",
+    "gelu_tanh", "exponential",
+]  # fmt: skip
 """The names of the table, for type checkers and editors."""
 
-ActivationLike = ActivationName | tuple[Literal["leaky_relu"], float]
+ActivationLike = ActivationName | tuple[Literal["leaky_relu", "elu"], float]
 """What `resolve` takes."""
 
 
@@ -91,6 +94,29 @@ ACTIVATIONS: dict[str, Activation] = {
             "gelu", 6, "z Phi(z), Phi(z) = (1 + erf(z / sqrt(2))) / 2",
             "Phi(z) + z exp(-z^2 / 2) / sqrt(2 pi)", "[-0.17, inf)",
             "hidden layers, a smooth relu (Hendrycks and Gimpel, 2016)", "he", from_output=False,
+        ),
+        Activation(
+            "elu", 7, "z if z > 0 else alpha (exp(z) - 1)", "1 if z > 0 else alpha exp(z)",
+            "(-alpha, inf)", "hidden layers, a relu whose mean is near 0 (Clevert et al., 2016)",
+            "he", parameter=checks.Parameter("alpha", 1.0, positive=True), from_output=False,
+        ),
+        Activation(
+            "softplus", 8, "log(1 + exp(z))", "sigmoid(z)", "(0, inf)",
+            "output that is positive (Dugas et al., 2001)", "he", from_output=False,
+        ),
+        Activation(
+            "silu", 9, "z s, s = sigmoid(z)", "s + z s (1 - s), s = sigmoid(z)", "[-0.28, inf)",
+            "hidden layers, a smooth relu, swish (Elfwing et al., 2018)", "he", from_output=False,
+        ),
+        Activation(
+            "gelu_tanh", 10, "z (1 + tanh(u)) / 2, u = sqrt(2 / pi) (z + 0.044715 z^3)",
+            "s + z s (1 - s) 2 u', s = sigmoid(2 u)", "[-0.171, inf)",
+            "gelu as networks trained elsewhere may have it (Hendrycks and Gimpel, 2016)", "he",
+            from_output=False,
+        ),
+        Activation(
+            "exponential", 11, "exp(z)", "a", "(0, inf)",
+            "output of a count or a rate, with the poisson loss", "xavier", hidden=False,
         ),
     )
 }  # fmt: skip

@@ -99,15 +99,21 @@ def planar_flower(m: int = 400, seed: Any = 5) -> tuple[NDArray[np.float32], NDA
     return X.astype(np.float32), Y.astype(np.float32)[np.newaxis]
 
 
-def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float32]:
-    """Turn class numbers into columns with a single 1.
+def one_hot(
+    labels: ArrayLike, n_classes: int | None = None, *, classes: ArrayLike | None = None
+) -> NDArray[np.float32]:
+    """Turn classes into columns with a single 1.
 
     Parameters
     ----------
-    labels : array_like of int, (m,)
-        Class of each example, from 0 up.
+    labels : array_like of int or str, (m,)
+        Class of each example: its number, from 0 up, or its name.
     n_classes : int, optional
-        Number of rows; by default the largest label plus 1.
+        Number of rows, where classes are numbered; by default the largest label plus 1.
+    classes : array_like, optional
+        The classes in the order of the rows, each of them once: names, or any integers.  By
+        default names are sorted, as ``numpy.unique(labels)`` returns them:
+        ``classes[net.predict(X)]`` are the names of a network's answers.
 
     Returns
     -------
@@ -117,9 +123,9 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float
     Raises
     ------
     TypeError
-        The labels are not integers.
+        The labels are neither integers nor strings, or `n_classes` is given for names.
     ValueError
-        They are not 1-D, or one is negative or not smaller than `n_classes`.
+        They are not 1-D, or one is negative, not smaller than `n_classes` or not in `classes`.
 
     Examples
     --------
@@ -128,13 +134,22 @@ def one_hot(labels: ArrayLike, n_classes: int | None = None) -> NDArray[np.float
     array([[1., 0., 0.],
            [0., 0., 1.],
            [0., 1., 0.]], dtype=float32)
+    >>> datasets.one_hot(["dog", "cat", "dog"])
+    array([[0., 1., 0.],
+           [1., 0., 1.]], dtype=float32)
     """
-    classes = _class_numbers(labels)
-    largest = int(classes.max(initial=0))
-    n_classes = largest + 1 if n_classes is None else checks.integer("n_classes", n_classes, 1)
-    if largest >= n_classes:
-        raise ValueError(f"labels must be smaller than n_classes={n_classes}, got {largest}")
-    Y: NDArray[np.float32] = (np.arange(n_classes)[:, np.newaxis] == classes).astype(np.float32)
+    numbers: NDArray[np.integer[Any]]
+    if classes is not None or _are_names(labels):
+        if n_classes is not None:
+            raise TypeError("n_classes is for classes that are numbered; names are counted")
+        numbers, n_classes = _rows_of_names(labels, classes)
+    else:
+        numbers = _class_numbers(labels)
+        largest = int(numbers.max(initial=0))
+        n_classes = largest + 1 if n_classes is None else checks.integer("n_classes", n_classes, 1)
+        if largest >= n_classes:
+            raise ValueError(f"labels must be smaller than n_classes={n_classes}, got {largest}")
+    Y: NDArray[np.float32] = (np.arange(n_classes)[:, np.newaxis] == numbers).astype(np.float32)
     return Y
 
 
@@ -181,6 +196,32 @@ def stratified_split(
         members = random.permutation(np.flatnonzero(classes == one_class))
         in_test[members[: round(test_share * len(members))]] = True
     return np.flatnonzero(~in_test), np.flatnonzero(in_test)
+
+
+def _are_names(labels: ArrayLike) -> bool:
+    array = np.asarray(labels)
+    return array.dtype.kind in "UT" or any(isinstance(x, str) for x in array.ravel()[:1])
+
+
+def _rows_of_names(labels: Any, classes: Any) -> tuple[NDArray[np.intp], int]:
+    """The place of each label in `classes`, by default the sorted labels, and their number."""
+    names = np.asarray(np.asarray(labels).tolist())  # objects become what they are
+    if names.ndim != 1:
+        raise ValueError(f"labels must be 1-D, got shape {names.shape}")
+    known = np.unique(names) if classes is None else np.asarray(np.asarray(classes).tolist())
+    if names.dtype.kind not in "iuU" or (names.dtype.kind == "U") != (known.dtype.kind == "U"):
+        raise TypeError(
+            f"labels must be integers or strings, as the classes are, got dtype {names.dtype}"
+        )
+    order = np.argsort(known, kind="stable")
+    if known.ndim != 1 or not known.size or (known[order][1:] == known[order][:-1]).any():
+        raise ValueError(f"classes must name each class once, got {checks.shown(classes)}")
+    rows = order[np.minimum(np.searchsorted(known, names, sorter=order), len(known) - 1)]
+    strange = known[rows] != names
+    if strange.any():
+        found = names[strange][0].item()
+        raise ValueError(f"labels: {found!r} is not one of the classes {checks.shown(classes)}")
+    return rows, len(known)
 
 
 def _class_numbers(labels: ArrayLike) -> NDArray[np.integer[Any]]:

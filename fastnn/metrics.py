@@ -5,7 +5,8 @@ Examples are taken some at a time, so that nothing but the result grows with the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,11 +17,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.ensembles import Ensemble
     from fastnn.network import MLP
 
     Blocks = Iterable[tuple[NDArray[Any], NDArray[Any]]]
 
-__all__ = ["accuracy", "decide", "predict", "r_squared", "score"]
+__all__ = [
+    "METRICS",
+    "Measure",
+    "Metric",
+    "accuracy",
+    "decide",
+    "predict",
+    "r_squared",
+    "resolve",
+    "score",
+]
 
 BLOCK = 1 << 14
 """Examples that are taken at a time, at most."""
@@ -32,20 +44,21 @@ BLOCK_ELEMENTS = 1 << 22
 # --- what a network answers ---------------------------------------------------------------
 
 
-def predict(net: MLP, X: ArrayLike) -> NDArray[Any]:
+def predict(net: MLP | Ensemble, X: ArrayLike) -> NDArray[Any]:
     """Return the network's answer for each example.
 
     Parameters
     ----------
     X : array_like
-        (n[0], m), one column per example.
+        (n[0], m), one column per example; or (n[0],), one example.
 
     Returns
     -------
     P : ndarray
-        With a sigmoid output integers (n[L], m), 1 where a > 0.5 and 0 elsewhere
-        (a tie, a = 0.5, is 0); with softmax integers (m,), the class of the largest
-        output (the first of them in a tie); else the outputs, (n[L], m).
+        With sigmoid outputs integers (n[L], m), 1 where a > 0.5 and 0 elsewhere (a tie,
+        a = 0.5, is 0), each output for itself; with softmax integers (m,), the class of the
+        largest output (the first of them in a tie); else the outputs, (n[L], m).  Without
+        the m for a vector.
 
     Raises
     ------
@@ -62,9 +75,11 @@ def predict(net: MLP, X: ArrayLike) -> NDArray[Any]:
     answer, n = net.output_row.answer, net.layer_sizes[-1]
     if type(X) is np.ndarray:
         is_plain = answer == "values" and X.dtype == net.dtype
-        if is_plain or X.shape[1:] == (1,):  # no detour
+        if is_plain or X.shape[1:] in ((), (1,)):  # no detour
             return decide(net.forward(X), answer)
     columns = checks.Columns(X)
+    if columns.is_flat:
+        return decide(net.forward(X), answer)
     shape = columns.m if answer == "class" else (n, columns.m)
     P = np.empty(shape, net.dtype if answer == "values" else np.intp)
     for part, A in _outputs(net, columns):
@@ -72,26 +87,20 @@ def predict(net: MLP, X: ArrayLike) -> NDArray[Any]:
     return P
 
 
-def score(net: MLP, X: ArrayLike, Y: ArrayLike) -> float:
+def score(net: MLP | Ensemble, X: ArrayLike, Y: ArrayLike) -> float:
     """Return the accuracy of a classifier, or R^2 of a regression.
 
     Parameters
     ----------
-    X : array_like
-        (n[0], m), one column per example.
-    Y : array_like
-        (n[L], m), the targets as for `cost`; with softmax also the class of each
-        example, integers (m,).
+    X, Y : array_like
+        As for `cost`.
 
     Returns
     -------
     score : float
-        With a sigmoid output the share of the examples for which **every** output
-        is on the target's side of 0.5, and with softmax the share whose largest
-        output is the largest target.  Otherwise the mean over the outputs of
-        ``R^2 = 1 - sum((y - a)^2) / sum((y - mean(y))^2)``, where an output with a
-        constant target counts 1 if it is met exactly and 0 if not; nan with a
-        warning if there is one example only.
+        The share of the examples whose answer by `predict` is that of the target: with several
+        sigmoid outputs an example counts where **every** one of them is right (the subset
+        accuracy of scikit-learn's ``accuracy_score``).  Without classes R^2, see `r_squared`.
 
     Raises
     ------
@@ -106,16 +115,16 @@ def score(net: MLP, X: ArrayLike, Y: ArrayLike) -> float:
     """
     answer, n = net.output_row.answer, net.layer_sizes[-1]
     examples, targets = checks.Columns(X), checks.Columns(Y)
+    if examples.is_flat:
+        X, Y = net.examples_and_targets(X, Y)
+        examples, targets = checks.Columns(X), checks.Columns(Y)
     are_labels = answer == "class" and targets.is_flat
-    all_finite = net.kernels.all_finite
 
     def check(y: Any, m: int) -> NDArray[Any]:
-        if are_labels:
-            return checks.class_labels(y, n, m)
-        return checks.targets(y, (n, m), net.loss_row, net.dtype, all_finite)
+        return checks.class_labels(y, n, m) if are_labels else checks.targets(y, net, m)
 
     if examples.m != targets.m:
-        checks.examples(X, net.layer_sizes[0], net.dtype, all_finite)
+        checks.examples(X, net)
         check(Y, examples.m)
     size = _block_size(net)
     blocks = (
@@ -127,18 +136,17 @@ def score(net: MLP, X: ArrayLike, Y: ArrayLike) -> float:
     return accuracy((decide(A, answer), y if are_labels else decide(y, answer)) for A, y in blocks)
 
 
-def _outputs(net: MLP, X: checks.Columns) -> Iterator[tuple[slice, NDArray[Any]]]:
+def _outputs(net: MLP | Ensemble, X: checks.Columns) -> Iterator[tuple[slice, NDArray[Any]]]:
     """Yield (columns, A[L]), some columns at a time, each in the same memory."""
-    n_inputs, n_outputs, dtype = net.layer_sizes[0], net.layer_sizes[-1], net.dtype
-    all_finite, size = net.kernels.all_finite, _block_size(net)
-    memory = np.empty((n_outputs, min(X.m, size)), dtype)
-    for columns, x in X.blocks(size, lambda x, _: checks.examples(x, n_inputs, dtype, all_finite)):
+    size = _block_size(net)
+    memory = np.empty((net.layer_sizes[-1], min(X.m, size)), net.dtype)
+    for columns, x in X.blocks(size, lambda x, _: checks.examples(x, net)[0]):
         A = memory[:, : x.shape[1]]
-        net.engine.forward(x, A, backends.get_num_threads())
+        net.engine.forward(x, A, backends.num_threads)
         yield columns, A
 
 
-def _block_size(net: MLP) -> int:
+def _block_size(net: MLP | Ensemble) -> int:
     return min(BLOCK, max(BLOCK_ELEMENTS // net.layer_sizes[0], 1))
 
 
@@ -151,7 +159,7 @@ def decide(A: NDArray[Any], answer: str) -> NDArray[Any]:
     Parameters
     ----------
     A : ndarray
-        (n, m), one column per example.
+        (n, m), one column per example; or (n,), one example.
     answer : str
         What the output activation answers (see `activations.Activation`).
 
@@ -160,6 +168,7 @@ def decide(A: NDArray[Any], answer: str) -> NDArray[Any]:
     P : ndarray
         "yes or no": integers (n, m), 1 where a > 0.5 and else 0.  "class": integers (m,),
         the row of the largest output, the first of them in a tie.  "values": A itself.
+        Without the m where A is a vector.
 
     Examples
     --------
@@ -236,3 +245,114 @@ def r_squared(blocks: Blocks) -> float:
         return float("nan")
     scores = np.where(constant, residual == 0, 1 - residual / np.where(constant, 1, total))
     return float(scores.mean())
+
+
+# --- the table of what `fit` can report ---------------------------------------------------
+
+Measure = Callable[[Any, Any], float]
+"""A function (Y, A) -> float of targets and outputs, (n[L], m), in scikit-learn's order."""
+
+
+class Metric(NamedTuple):
+    """One row of the table."""
+
+    name: str
+    formula: str
+    value: Callable[[Any, Any, str], float]
+    """A function of Y, A and what the output activation answers."""
+    answers: tuple[str, ...] = ()
+    """What the output activation may answer; empty: anything."""
+    aliases: tuple[str, ...] = ()
+
+
+def _log_loss(Y: NDArray[Any], A: NDArray[Any], answer: str) -> float:
+    A, end = A.astype(np.float64), float(np.finfo(A.dtype).eps)
+    logs = Y * np.log(np.maximum(A, end))
+    if answer == "class":
+        return float(-logs.sum(axis=0).mean())
+    return float(-(logs + (1 - Y) * np.log(np.maximum(1 - A, end))).mean())
+
+
+def _squared_error(Y: NDArray[Any], A: NDArray[Any], answer: str) -> float:
+    return float(np.square(Y - A, dtype=np.float64).mean())
+
+
+METRICS = {
+    row.name: row
+    for row in (
+        Metric(
+            "accuracy", "the share of the examples whose answers are all right",
+            lambda Y, A, answer: accuracy([(decide(A, answer), decide(Y, answer))]),
+            ("yes or no", "class"), ("acc",),
+        ),
+        Metric(
+            "log_loss", "the mean of -log a of the right class (a >= eps, as in scikit-learn)",
+            _log_loss, ("yes or no", "class"),
+        ),
+        Metric(
+            "r2", "1 - sum((y - a)^2) / sum((y - mean(y))^2), the mean over the outputs",
+            lambda Y, A, answer: r_squared([(A, Y)]), aliases=("r_squared",),
+        ),
+        Metric(  # twice the loss "mse", and the mean over the outputs instead of their sum
+            "mean_squared_error", "the mean of (y - a)^2", _squared_error, aliases=("mse",),
+        ),
+        Metric(
+            "root_mean_squared_error", "the root of the mean of (y - a)^2",
+            lambda Y, A, answer: _squared_error(Y, A, answer) ** 0.5, aliases=("rmse",),
+        ),
+        Metric(
+            "mean_absolute_error", "the mean of |y - a|",
+            lambda Y, A, answer: float(np.abs(Y - A).mean(dtype=np.float64)), aliases=("mae",),
+        ),
+    )
+}  # fmt: skip
+
+
+def resolve(asked: Any, answer: str) -> dict[str, Measure]:
+    """Return what is asked for, by name.
+
+    Parameters
+    ----------
+    asked : sequence of str or function; or a single one
+        Names of the table, or functions (Y, A) -> float.
+    answer : str
+        What the output activation answers.
+
+    Returns
+    -------
+    measures : dict
+        {name: function (Y, A) -> float}; a function has its own ``__name__``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A metric is neither a name of the table nor a function, or does not suit such outputs, or
+        two have the same name.
+
+    Examples
+    --------
+    >>> measures = resolve(("accuracy", "mae"), "yes or no")
+    >>> measures["accuracy"](np.array([[1, 1]]), np.array([[0.9, 0.2]]))
+    0.5
+    """
+    measures: dict[str, Measure] = {}
+    for metric in checks.several("metrics", asked):
+        if callable(metric):
+            name, measure = getattr(metric, "__name__", type(metric).__name__), metric
+        else:
+            name = metric
+            row = checks.choice("metrics", metric, METRICS)
+            if row.answers and answer not in row.answers:
+                raise ValueError(
+                    f"metrics: {name!r} is for classes, and the outputs of this network are "
+                    f"{answer}"
+                )
+            measure = _measure(row, answer)
+        if name in measures:
+            raise ValueError(f"metrics: two of them are called {name!r}")
+        measures[name] = measure
+    return measures
+
+
+def _measure(row: Metric, answer: str) -> Measure:
+    return lambda Y, A: row.value(Y, A, answer)

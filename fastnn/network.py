@@ -8,6 +8,7 @@ network, which is made again when the backend changes.
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -48,7 +49,8 @@ class MLP:
 
     Everywhere **one column is one example**: X is (n[0], m) and Y is (n[L], m).  Layer l
     computes ``A[l] = g[l](W[l] A[l-1] + b[l])`` with W[l] (n[l], n[l-1]) and b[l]
-    (n[l], 1).
+    (n[l], 1).  A vector X, (n[0],), is one example, and gives (n[L],); a batch of rows is
+    ``X.T``, which costs no copy.
 
     Parameters
     ----------
@@ -57,13 +59,16 @@ class MLP:
         outputs.  L >= 1 and all are >= 1.
     hidden : str, tuple or list
         Activation of the hidden layers, or a list with one for each: "linear",
-        "sigmoid", "tanh", "relu", "leaky_relu", ``("leaky_relu", slope)`` or "gelu".
+        "sigmoid", "tanh", "relu", "leaky_relu", ``("leaky_relu", slope)``, "elu",
+        ``("elu", alpha)``, "softplus", "silu", "gelu" or "gelu_tanh".
     output : str or tuple
-        Activation of the output layer; "softmax" is possible too.
-    loss : str or tuple, optional
+        Activation of the output layer; "softmax" and "exponential" are possible too.
+    loss : str, tuple or function, optional
         "binary_cross_entropy" (the default with a sigmoid output), "cross_entropy" (the
-        default with softmax), "mse", half the squared error (the default otherwise),
-        "huber" or ``("huber", delta)``.
+        default with softmax), "poisson" (the default with "exponential"), "mse", half the
+        squared error (the default otherwise), "mae", "huber" or ``("huber", delta)``; or a
+        function of your own, ``loss(A, Y) -> (J, dA)``, with A and Y (n[L], m), the cost J
+        and dA = dJ/dA, their 1/m included.
     init : str, float or dict
         Initial weights: "auto" takes what suits each layer's activation, "he" for relu and
         its kin and "xavier" for the rest; "small_normal", "zeros", or a number s for
@@ -87,7 +92,7 @@ class MLP:
     layer_sizes : tuple of int
     activations : tuple
         One for each layer, hidden and output: a name, or ("leaky_relu", slope).
-    loss : str or tuple
+    loss : str, tuple or function
     dropout : tuple of float
     dtype : numpy.dtype
     parameters : dict
@@ -106,8 +111,9 @@ class MLP:
     Notes
     -----
     The methods convert real X and Y to the dtype of the network (without a copy if they
-    have it) and refuse NaN and infinity, arrays that are not 2D, and no examples at all.
-    Networks can be copied with ``copy.deepcopy`` and pickled.
+    have it) and refuse NaN and infinity, arrays of other shapes, and no examples at all.
+    With one input, a vector of length 1 is one example, and a longer one is refused.
+    Networks can be copied (`copy`, ``copy.deepcopy``) and pickled.
 
     Examples
     --------
@@ -177,8 +183,8 @@ class MLP:
 
     @property
     def loss(self) -> LossLike:
-        """The loss: a name, or a pair such as ("huber", delta)."""
-        loss: LossLike = checks.name_and_parameter(*self._loss)
+        """The loss: a name, a pair such as ("huber", delta), or a function."""
+        loss: LossLike = self._loss[0].function or checks.name_and_parameter(*self._loss)
         return loss
 
     @property
@@ -252,6 +258,40 @@ class MLP:
         """
         self._vector[:] = flat(parameters, self.parameters, self.kernels.all_finite)
 
+    def examples_and_targets(self, X: ArrayLike, Y: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return X and Y as the kernels take them: what every method does first.
+
+        Parameters
+        ----------
+        X, Y : array_like
+            As for `cost`.
+
+        Returns
+        -------
+        X, Y : ndarray
+            (n[0], m) and (n[L], m), in the dtype of the network, finite, and apart from the
+            memory of its parameters; X and Y themselves where they are so already.
+
+        Raises
+        ------
+        TypeError, ValueError
+            X or Y is not as described.
+
+        Examples
+        --------
+        >>> net = fastnn.MLP([1, 3], output="softmax")
+        >>> net.examples_and_targets([[0.5, 1.0]], [2, 0])[1]
+        array([[0., 1.],
+               [0., 0.],
+               [1., 0.]], dtype=float32)
+        """
+        if self._backend is not backends.current:
+            self._bind()
+        if self._engine.accepts(X, Y):
+            return X, Y  # type: ignore[return-value]
+        X, Y = checks.examples_and_targets(X, Y, self)
+        return checks.apart(X, self._vector), checks.apart(Y, self._vector)
+
     # --- forward and back -----------------------------------------------------------------
 
     @overload
@@ -268,18 +308,18 @@ class MLP:
         Parameters
         ----------
         X : array_like
-            (n[0], m), one column per example.
+            (n[0], m), one column per example; or (n[0],), one example.
         out : ndarray, optional
-            Where to write the result; (n[L], m).
+            Where to write the result; of its shape.
         cache : bool
             Also return every Z and A on the way.
 
         Returns
         -------
         A : ndarray
-            (n[L], m), in the dtype of the network; `out` if given.
+            (n[L], m), or (n[L],) for a vector, in the dtype of the network; `out` if given.
         cache : dict
-            Only with ``cache=True``: {"Z1": (n[1], m), "A1": (n[1], m), "Z2": ...}.
+            Only with ``cache=True``: {"Z1": (n[1], m), "A1": (n[1], m), "Z2": ...}, or vectors.
 
         Raises
         ------
@@ -292,6 +332,8 @@ class MLP:
         >>> A, cache = net.forward([[1.0], [2.0]], cache=True)
         >>> A, list(cache)
         (array([[0.5]], dtype=float32), ['Z1', 'A1', 'Z2', 'A2'])
+        >>> net.forward([1.0, 2.0])
+        array([0.5], dtype=float32)
         """
         if cache is False:  # one example should cost no more than this
             if self._backend is not backends.current:
@@ -299,120 +341,38 @@ class MLP:
             A = self._engine.try_forward(X, out, backends.num_threads)
             if A is not None:
                 return A
+            if type(X) is np.ndarray and X.ndim == 1:
+                column = out.reshape(-1, 1) if type(out) is np.ndarray and out.ndim == 1 else None
+                if out is None or column is not None:
+                    A = self._engine.try_forward(X.reshape(-1, 1), column, 1)
+                    if A is not None:
+                        return A.ravel() if out is None else out
         engine = self.engine
-        X = checks.examples(X, self._layer_sizes[0], self._dtype, self._kernels.all_finite)
+        X, is_vector = checks.examples(X, self)
         shape = (self._layer_sizes[-1], X.shape[1])
+        wanted = shape[:1] if is_vector else shape
         if out is None:
-            A = np.empty(shape, self._dtype)
+            A = np.empty(wanted, self._dtype)
         else:
-            A = checks.output(out, shape, self._dtype, X, self._vector)
+            A = checks.output(out, wanted, self._dtype, X, self._vector)
+        columns = A[:, np.newaxis] if is_vector else A
+        layers = {}
         if cache:
-            layers = self._forward_layers(X, A)
+            layers = self._forward_layers(X, columns)
         else:
-            engine.forward(X, A, backends.get_num_threads())
+            engine.forward(X, columns, backends.num_threads)
         if out is not None and A is not out:
             np.copyto(out, A, casting="same_kind")
+        if is_vector:
+            layers = {name: array[:, 0] for name, array in layers.items()}
         result = A if out is None else out
         return (result, layers) if cache else result
 
-    def cost(self, X: ArrayLike, Y: ArrayLike) -> float:
-        """Return the cost J on X and Y: the mean over the examples of the loss.
-
-        Parameters
-        ----------
-        X : array_like
-            (n[0], m), one column per example.
-        Y : array_like
-            (n[L], m), the targets: for the cross-entropies probabilities in [0, 1], for
-            "cross_entropy" with columns that sum to 1.
-
-        Returns
-        -------
-        J : float
-
-        Raises
-        ------
-        TypeError, ValueError
-            X or Y is not as described.
-
-        Examples
-        --------
-        >>> net = fastnn.MLP([1, 1], output="linear", init="zeros")
-        >>> net.cost([[1.0, 2.0]], [[2.0, 4.0]])
-        5.0
-        """
-        X, Y = self._examples_and_targets(X, Y)
-        return self.engine.cost_and_gradients(X, Y, None, None, backends.get_num_threads())
-
-    def gradients(self, X: ArrayLike, Y: ArrayLike) -> tuple[float, ParameterDict]:
-        """Return the cost J and its derivatives with respect to the parameters.
-
-        Parameters
-        ----------
-        X, Y : array_like
-            As for `cost`.
-
-        Returns
-        -------
-        J : float
-        gradients : dict
-            {"dW1": (n[1], n[0]), "db1": (n[1], 1), "dW2": ...}: views of one flat vector
-            in the order of `parameter_vector`, which is ``gradients.vector``.
-
-        Raises
-        ------
-        TypeError, ValueError
-            X or Y is not as described.
-
-        Examples
-        --------
-        >>> net = fastnn.MLP([1, 1], output="linear", init="zeros")
-        >>> J, gradients = net.gradients([[1.0, 2.0]], [[2.0, 4.0]])
-        >>> gradients["dW1"], gradients["db1"]
-        (array([[-5.]], dtype=float32), array([[-3.]], dtype=float32))
-        """
-        X, Y = self._examples_and_targets(X, Y)
-        vector = np.empty_like(self._vector)
-        J = self.engine.cost_and_gradients(X, Y, None, vector, backends.get_num_threads())
-        return J, ParameterDict(vector, self._layer_sizes, "d")
-
-    def backward(self, X: ArrayLike, dA: ArrayLike) -> tuple[ParameterDict, NDArray[Any]]:
-        """Go back from the derivatives of a cost of your own with respect to the outputs.
-
-        Parameters
-        ----------
-        X : array_like
-            (n[0], m), one column per example.
-        dA : array_like
-            (n[L], m): dJ/dA[L], its own 1/m included.
-
-        Returns
-        -------
-        gradients : dict
-            As `gradients` returns them: the derivatives of J, summed over the examples.
-        dX : ndarray
-            (n[0], m): dJ/dX.
-
-        Raises
-        ------
-        TypeError, ValueError
-            X or dA is not as described.
-
-        Examples
-        --------
-        >>> net = fastnn.MLP([1, 1], output="linear", init={"W1": [[3.0]], "b1": [[0.0]]})
-        >>> gradients, dX = net.backward([[1.0, 2.0]], [[1.0, 1.0]])
-        >>> gradients["dW1"], dX
-        (array([[3.]], dtype=float32), array([[3., 3.]], dtype=float32))
-        """
-        engine = self.engine
-        all_finite = self._kernels.all_finite
-        X = checks.examples(X, self._layer_sizes[0], self._dtype, all_finite)
-        shape = self._layer_sizes[-1], X.shape[1]
-        dA = checks.finite_matrix("dA", dA, shape, self._dtype, all_finite)
-        vector, dX = np.empty_like(self._vector), np.empty(X.shape, self._dtype)
-        engine.backward(X, dA, vector, dX, backends.get_num_threads())
-        return ParameterDict(vector, self._layer_sizes, "d"), dX
+    cost = derivatives.cost
+    gradients = derivatives.gradients
+    backward = derivatives.backward
+    jacobian = derivatives.jacobian
+    check_gradients = derivatives.check_gradients
 
     # --- training, and what the trained network answers -----------------------------------
 
@@ -421,40 +381,87 @@ class MLP:
     predict = metrics.predict
     score = metrics.score
 
-    def check_gradients(self, X: ArrayLike, Y: ArrayLike) -> float:
-        """Compare the gradients with central differences of the cost, in float64.
+    # --- copies ---------------------------------------------------------------------------
+
+    def copy(self, dtype: DTypeLike | None = None) -> MLP:
+        """Return a network with the same parameters and the same generator, apart from this one.
 
         Parameters
         ----------
-        X, Y : array_like
-            As for `cost`; a few examples are enough.
+        dtype : dtype, optional
+            float32 or float64; by default this network's.
 
         Returns
         -------
-        difference : float
-            ``||g - d|| / (||g|| + ||d||)``, where g is the gradient by backward
-            propagation and d that by differences,
-            ``d[i] = (J(w[i] + h) - J(w[i] - h)) / 2h`` with h = 1e-5.
+        net : MLP
+            What is random goes on in it as it would have gone on here.
 
         Raises
         ------
-        TypeError, ValueError
-            X or Y is not as described.
-
-        Notes
-        -----
-        A right gradient gives 1e-11 to 1e-8, a wrong one more than 1e-4.  In between,
-        relu and leaky_relu may have a unit whose z is within h of the kink at 0.  The
-        network itself is not touched: a copy in float64 is compared, on the backend in
-        use.  Each parameter takes two passes forward, so this is for small networks.
+        TypeError
+            `dtype` is neither.
 
         Examples
         --------
         >>> net = fastnn.MLP([2, 3, 1])
-        >>> net.check_gradients([[0.5, -1.0], [2.0, 0.1]], [[1, 0]]) < 1e-7
-        True
+        >>> target = net.copy()
+        >>> target.forward([[0.5], [1.0]]) == net.forward([[0.5], [1.0]])
+        array([[ True]])
         """
-        return derivatives.check_gradients(self._as_float64(), X, Y)
+        other = self._dtype if dtype is None else checks.float_dtype(dtype)
+        twin = type(self).__new__(type(self))
+        twin.__setstate__(
+            self.__getstate__()
+            | {
+                "dtype": other,
+                "vector": self._vector.astype(other),
+                "generator": copy.deepcopy(self._generator),
+            }
+        )
+        return twin
+
+    def mix(self, other: MLP, tau: float) -> None:
+        """Move the parameters some of the way to those of another network, in place.
+
+        ``w <- (1 - tau) w + tau w_other``: the soft update of a target network (Lillicrap et al.,
+        "Continuous control with deep reinforcement learning", 2016), or a moving average of what
+        training passes through.
+
+        Parameters
+        ----------
+        other : MLP
+            With the same `layer_sizes`, `activations` and `dtype`; it stays as it is.
+        tau : float
+            From 0, which changes nothing, to 1, which copies.
+
+        Raises
+        ------
+        TypeError, ValueError
+            `other` is no network or another kind of network, or `tau` is not from 0 to 1.
+
+        Examples
+        --------
+        >>> net = fastnn.MLP([1, 1], init={"W1": [[1.0]], "b1": [[2.0]]})
+        >>> target = fastnn.MLP([1, 1], init="zeros")
+        >>> target.mix(net, 0.25)
+        >>> target.parameter_vector
+        array([0.25, 0.5 ], dtype=float32)
+        """
+        if not isinstance(other, MLP):
+            raise TypeError(f"other must be an MLP, got {checks.kind(other)}")
+        for name in ("layer_sizes", "activations", "dtype"):
+            mine, others = getattr(self, name), getattr(other, name)
+            if mine != others:
+                raise ValueError(
+                    f"other must have the {name} of this network, {mine}, got {others}"
+                )
+        tau = checks.share("tau", tau)
+        if tau == 1:  # even where this network's own numbers are not finite
+            self._vector[:] = other._vector
+        elif tau:
+            part = tau * other._vector
+            self._vector *= 1 - tau
+            self._vector += part
 
     # --- within ---------------------------------------------------------------------------
 
@@ -472,13 +479,6 @@ class MLP:
         self._engine: Engine = self._kernels.Network(layers, loss, self._vector)
         self._backend = backend
 
-    def _examples_and_targets(self, X: Any, Y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        if self._backend is not backends.current:
-            self._bind()
-        return checks.examples_and_targets(
-            X, Y, self._layer_sizes, self._loss[0], self._dtype, self._kernels.all_finite
-        )
-
     def _forward_layers(self, X: NDArray[Any], A_last: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Run layer by layer, the last one into A_last; return every Z and A."""
         cache: dict[str, NDArray[Any]] = {}
@@ -493,12 +493,6 @@ class MLP:
             self._kernels.activate(Z, row.code, alpha, A, None)
             cache[f"Z{l}"], cache[f"A{l}"] = Z, A
         return cache
-
-    def _as_float64(self) -> MLP:
-        copy = MLP.__new__(MLP)
-        state = self.__getstate__()
-        copy.__setstate__(state | {"dtype": checks.FLOAT64, "vector": self._vector.astype("f8")})
-        return copy
 
     def __getstate__(self) -> dict[str, Any]:
         values = (

@@ -6,7 +6,7 @@ optimizer keeps its vectors and in which gradients lie.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, wraps
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -46,6 +46,9 @@ class ParameterDict(dict[str, "NDArray[Any]"]):
     What is assigned to a name is copied into the vector, after a check; names are neither
     added nor taken away.  Copies and pickles of it are plain dictionaries.
 
+    The views are made when the first of them is asked for: a loop that only hands gradients on,
+    such as ``optimizer.update(net, gradients)``, does not pay for them.
+
     Parameters
     ----------
     vector : ndarray
@@ -59,6 +62,7 @@ class ParameterDict(dict[str, "NDArray[Any]"]):
     ----------
     vector : ndarray
     layer_sizes : tuple of int
+    prefix : str
 
     Examples
     --------
@@ -68,16 +72,20 @@ class ParameterDict(dict[str, "NDArray[Any]"]):
     array([2., 0.], dtype=float32)
     """
 
-    __slots__ = ("layer_sizes", "vector")
+    __slots__ = ("layer_sizes", "prefix", "vector")
 
     def __init__(
         self, vector: NDArray[Any], layer_sizes: tuple[int, ...], prefix: str = ""
     ) -> None:
-        put = super().__setitem__
-        for name, part, shape in runs(layer_sizes):
-            put(prefix + name, vector[part].reshape(shape))
         self.vector = vector
         self.layer_sizes = layer_sizes
+        self.prefix = prefix
+
+    def __missing__(self, name: str) -> NDArray[Any]:
+        if _is_filled(self):
+            raise KeyError(name)
+        _fill(self)
+        return self[name]
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         self.update({name: value})
@@ -113,6 +121,44 @@ class ParameterDict(dict[str, "NDArray[Any]"]):
         return dict, (dict(self),)
 
 
+# --- views that are made when they are asked for ------------------------------------------
+
+
+def _is_filled(parameters: ParameterDict) -> bool:
+    """Whether the views have been made."""
+    return dict.__len__(parameters) > 0
+
+
+def _fill(parameters: ParameterDict) -> None:
+    """Make the views."""
+    put, vector, prefix = dict.__setitem__, parameters.vector, parameters.prefix
+    for name, part, shape in runs(parameters.layer_sizes):
+        put(parameters, prefix + name, vector[part].reshape(shape))
+
+
+def _filled_first(name: str) -> Callable[..., Any]:
+    """The method of `dict` of this name, for a dictionary whose views are made by then."""
+    method = getattr(dict, name)
+
+    @wraps(method)
+    def of_the_views(self: ParameterDict, *arguments: Any) -> Any:
+        if not _is_filled(self):
+            _fill(self)
+        return method(self, *arguments)
+
+    return of_the_views
+
+
+for _name in (
+    "__contains__", "__eq__", "__iter__", "__len__", "__ne__", "__or__", "__repr__", "__reversed__",
+    "__ror__", "copy", "get", "items", "keys", "values",
+):  # fmt: skip
+    setattr(ParameterDict, _name, _filled_first(_name))
+
+
+# --- from arrays to a vector --------------------------------------------------------------
+
+
 def flat(
     values: Any,
     wanted: ParameterDict,
@@ -127,7 +173,7 @@ def flat(
     if (
         type(values) is ParameterDict
         and values.layer_sizes == wanted.layer_sizes
-        and values.keys() == wanted.keys()
+        and values.prefix == wanted.prefix
         and values.vector.dtype == wanted.vector.dtype
         and all_finite(values.vector[np.newaxis])
     ):

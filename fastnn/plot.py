@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from fastnn.network import MLP
     from fastnn.training import History
 
-__all__ = ["new_axes", "plot_activations", "plot_cost", "plot_decision_boundary"]
+__all__ = [
+    "new_axes",
+    "plot_activations",
+    "plot_cost",
+    "plot_decision_boundary",
+    "plot_history",
+]
 
 COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442"]
 MARKERS = "o^sDvP*X"
@@ -201,6 +207,46 @@ def plot_cost(
         ax.set(yscale="linear", ylim=(min(low, 0), high * 1.05 or 1))
     ax.set(xlabel="epoch", ylabel="cost J")
     if label is not None:
+        ax.legend()
+    return ax
+
+
+def plot_history(history: History, ax: Axes | None = None) -> Axes:
+    """Draw the cost of each epoch and, where there is one, the validation cost and its best epoch.
+
+    Parameters
+    ----------
+    history : History
+        What `MLP.fit` returns.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; by default on a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from fastnn import plot
+    >>> net = fastnn.MLP([1, 1], output="linear")
+    >>> data = [[0.0, 1.0]], [[1.0, 3.0]]
+    >>> ax = plot.plot_history(net.fit(*data, epochs=9, validation_data=data))
+    >>> [line.get_label() for line in ax.lines]
+    ['training', 'validation', 'best epoch, 9']
+    """
+    if history.validation_cost is None:
+        return plot_cost(history, ax)
+    ax = plot_cost(history, ax, "training")
+    plot_cost(history.validation_cost, ax, "validation")
+    best = history.best_epoch
+    if best is not None:
+        lowest = history.validation_cost[best - 1]
+        ax.plot([best], [lowest], "o", color="black", label=f"best epoch, {best}")
         ax.legend()
     return ax
 

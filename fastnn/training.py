@@ -1,59 +1,50 @@
-"""The loop of training: epochs, batches, the order of examples, the history.
+"""Training: what `MLP.fit` and `MLP.step` are asked for, and who does it.
 
-The loop itself runs in the kernels, many epochs in one call.  Here is what stands
-around it: the checks, the choice of how many epochs a call takes, the random order of
-the examples, the progress report, and the way back if the training does not reach its end.
+Here arguments are checked and resolved.  The loop itself runs in the kernels, many epochs in one
+call; what stands around it is in rooms of its own:
+
+| room | what it does |
+|---|---|
+| `loop` | epochs, calls of the kernels, and the way back |
+| `schedules` | the learning rate of each step |
+| `validation` | what is held out, and what is looked at after each epoch |
+| `own_losses` | the loop for a loss that is a function |
+| `lbfgs` | the loop that SciPy runs |
+| `history`, `progress` | what is left, and what is shown |
 """
 
 from __future__ import annotations
 
 import math
-import sys
-import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from fastnn import backends, checks, optimizers
+from fastnn import backends, checks, lbfgs, optimizers, own_losses, schedules, short, validation
+from fastnn import metrics as metrics_table
+from fastnn.history import History
+from fastnn.loop import Rule, Run, draw_seed
+from fastnn.progress import reporting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
     from typing import Never
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastnn._specifications import UpdateSpec
+    from fastnn.metrics import Measure
     from fastnn.network import MLP
+    from fastnn.optimizers import Optimizer, OptimizerLike
+    from fastnn.progress import Report
+    from fastnn.schedules import ScheduleLike
 
-    Report = Callable[[int, float], object]
+    Examples = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
 
 __all__ = ["History", "fit", "step"]
 
-CALL_SECONDS = 0.15
-"""What one call of the kernel should last: long enough for the cost of a call to vanish,
-short enough for a progress line that moves."""
-
-ORDER_ELEMENTS = 1 << 18
-"""What is drawn or computed beforehand for one call, in elements (1 to 2 MB): the order of the
-examples, the optimizer's scalars.  One epoch's at least."""
-
-
-class History:
-    """What a training run leaves behind.
-
-    Attributes
-    ----------
-    cost : ndarray
-        float64, (epochs,): the mean of the batch costs as computed in each epoch.  With
-        full batches this is the cost before that epoch's update.
-    """
-
-    def __init__(self, cost: NDArray[np.float64]) -> None:
-        self.cost = cost
-
-    def __repr__(self) -> str:
-        first, last = self.cost[0], self.cost[-1]
-        return f"<History of {len(self.cost)} epochs, cost {first:.6g} to {last:.6g}>"
+NOTHING: tuple[Any, ...] = ()
+NOT_ANY = 0.0
+"""The defaults of `fit` that are told by their identity."""
 
 
 def step(
@@ -100,22 +91,25 @@ def step(
     """
     if unknown:
         raise checks.unexpected_keyword(step, unknown)
-    rule = _rule(net, optimizer, learning_rate)
-    X, Y = _examples_and_targets(net, X, Y)
+    w = net.parameter_vector
+    used, spec, scalars, vectors = short.rule(net, w, learning_rate, optimizer)
+    x: Any
+    y: Any
+    x, y = (X, Y) if net.engine.accepts(X, Y) else net.examples_and_targets(X, Y)
     costs = np.empty(1)
-    scalars = rule.optimizer.scalars_of_next(1, rule.learning_rate)
     draws = any(net.dropout)
     drawn = net.generator.bit_generator.state if draws else {}
     try:
-        net.engine.train(
-            X, Y, None, None, X.shape[1], rule.spec, scalars, rule.vectors,
-            _draw_seed(net.generator) if draws else 0, 0, costs, backends.get_num_threads(),
+        own_losses.trainer(net)(
+            x, y, None, None, x.shape[1], spec, scalars, vectors,
+            draw_seed(net.generator) if draws else 0, 0, costs, backends.num_threads,
         )  # fmt: skip
     except BaseException:
         if draws:
             net.generator.bit_generator.state = drawn
         raise
-    rule.optimizer.keep(rule.vectors, 1)
+    if used is not None:
+        used.keep(vectors, 1)
     return float(costs[0])
 
 
@@ -131,10 +125,18 @@ def fit(
     progress: bool | Report | None = None,
     threads: int | None = None,
     *,
-    optimizer: optimizers.OptimizerName | optimizers.Optimizer = "gradient_descent",
-    l2: float = 0.0,
+    optimizer: OptimizerLike = "gradient_descent",
+    schedule: ScheduleLike | None = None,
+    l2: float = NOT_ANY,
     clip_norm: float | None = None,
     sample_weight: ArrayLike | None = None,
+    class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+    validation_data: tuple[ArrayLike, ArrayLike] | None = None,
+    validation_fraction: float = NOT_ANY,
+    metrics: Sequence[str | Measure] | str | Measure = NOTHING,
+    patience: int | None = None,
+    restore_best: bool = True,
+    callbacks: Sequence[Any] = NOTHING,
     **unknown: Never,
 ) -> History:
     """Train: gradient descent, or another optimizer, on mini-batches or on all examples.
@@ -154,19 +156,27 @@ def fit(
         Take the examples in a new random order in each epoch.  Full batches are
         not shuffled.
     seed : int, numpy.random.Generator or None
-        For the order of examples and the dropout.  None continues the network's own
-        `generator`.
+        For what is held out, the order of examples and the dropout.  None continues the
+        network's own `generator`.
     progress : bool or callable, optional
-        True keeps one line on the standard error stream up to date.  A function is
-        called as ``progress(epoch, cost)`` with the number of epochs done and the
-        cost of the last of them: some seven times a second or after each epoch,
-        whichever is less often, and after the last one.
+        True shows a bar, by tqdm or rich where one of them is installed, else one line, on the
+        standard error stream; None and False show nothing.  A function is called as
+        ``progress(epoch, cost)`` with the number of epochs done and the cost of the last of
+        them: some seven times a second or after each epoch, whichever is less often, and
+        after the last one.
     threads : int, optional
         The most threads to use; None takes `get_num_threads()`.  The results have
         the same bits for any number.
     optimizer : str or Optimizer
-        "gradient_descent" or "adam", which start anew in each call, or an object such
-        as ``fastnn.optimizers.Adam(beta1=0.8)``, which goes on where it stopped.
+        "gradient_descent", "momentum", "rmsprop", "adam" or "adamw", which start anew in each
+        call, or an object such as ``fastnn.optimizers.Adam(beta1=0.8)``, which goes on where it
+        stopped.  "lbfgs" or ``fastnn.optimizers.LBFGS()`` minimises by SciPy (the extra
+        ``scipy``), in at most `epochs` iterations.
+    schedule : str, Schedule or callable, optional
+        How the learning rate changes: "inverse_scaling", "step", "exponential", "cosine",
+        "one_cycle", "reduce_on_plateau", or an object such as
+        ``fastnn.schedules.Cosine(warmup=100)``; or a function of the step number 0, 1, ...,
+        which returns the learning rate itself.
     l2 : float
         >= 0: ``l2 / 2 sum(W^2)`` is added to the cost, over the weights and not the
         biases (the weight decay of PyTorch's optimizers).
@@ -175,6 +185,30 @@ def fit(
     sample_weight : array_like, optional
         (m,), >= 0: the cost of a batch is the weighted mean over its examples.  A
         weight of 2 is the same as the example twice, a weight of 0 as if absent.
+    class_weight : dict or "balanced", optional
+        {class: weight}, 1 for a class that is not named, of a softmax output or a single sigmoid
+        output (0 and 1): multiplies the weights of its examples.  "balanced" is
+        m / (classes * examples of the class), as in scikit-learn.
+    validation_data : (X, Y), optional
+        Examples on which the cost is looked at after each epoch: without dropout, penalty and
+        weights.
+    validation_fraction : float
+        In [0, 1): instead of them, this share of the examples, drawn at random and of each class
+        alike, is held out.
+    metrics : sequence of str or function
+        What else to look at, on the validation data, or without any on the training data:
+        "accuracy", "log_loss", "r2", "mean_squared_error", "root_mean_squared_error",
+        "mean_absolute_error", or functions ``metric(Y, A) -> float`` of targets and outputs,
+        (n[L], m), in scikit-learn's order (y_true, y_pred).
+    patience : int, optional
+        >= 1: stop after so many epochs in a row without a new lowest validation cost.
+    restore_best : bool
+        With `patience`: end with the parameters, and the state of the optimizer, of the best
+        epoch.
+    callbacks : sequence
+        Functions ``callback(epoch, history)`` or objects with ``on_epoch_end(epoch, history)``,
+        called after each epoch 1, 2, ... with the history so far.  One that returns True, and
+        nothing else, stops the training.
 
     Returns
     -------
@@ -189,13 +223,22 @@ def fit(
     ValueError
         The cost or the parameters became non-finite: the learning rate is too large, or
         X or Y are.
+    ImportError
+        "lbfgs" without SciPy.
+
+    Warns
+    -----
+    UserWarning
+        `batch_size` is larger than m; or the cost has not moved at all, and inputs or targets are
+        far from unit scale.
 
     Notes
     -----
     **One rule for whatever ends it early.**  After Ctrl-C (KeyboardInterrupt, noticed within
     half a second) all is as after a `fit` of the epochs that were whole by then: the
-    parameters, the state of the optimizer, the generator.  After any other exception, one
-    from `progress` too, all is as it was before.
+    parameters, the state of the optimizer and of the schedule, the generator.  When the cost or
+    the parameters are no longer finite, all is as after the last epoch that was.  After any
+    other exception, one from a function of yours too, all is as it was before.
 
     Examples
     --------
@@ -206,198 +249,197 @@ def fit(
     """
     if unknown:
         raise checks.unexpected_keyword(fit, unknown)
+    if (
+        (type(epochs) is int and epochs == 1 and shuffle is True and restore_best is True)
+        and (batch_size is None and seed is None and progress is None and threads is None)
+        and (schedule is None and clip_norm is None and l2 is NOT_ANY)
+        and (sample_weight is None and class_weight is None and validation_data is None)
+        and (validation_fraction is NOT_ANY and patience is None)
+        and (metrics is NOTHING and callbacks is NOTHING)
+    ):
+        history = short.one_epoch(net, X, Y, learning_rate, optimizer)
+        if history is not None:
+            return history
     epochs = checks.epochs(epochs)
-    l2 = checks.number_in(net.dtype, "l2", l2, positive=False)
-    longest = math.inf
-    if clip_norm is not None:
-        longest = checks.number_in(net.dtype, "clip_norm", clip_norm)
-    rule = _rule(net, optimizer, learning_rate, l2, longest)
+    optimizer = optimizers.resolve(optimizer)
+    goal = _Goal(net, optimizer, learning_rate, schedule, l2, clip_norm)
     shuffle = checks.boolean("shuffle", shuffle)
     if threads is not None:
         threads = checks.integer("threads", threads, 1, backends.MAX_THREADS)
-    report = _reporter(progress, epochs)
+    threads = threads or backends.num_threads
+    view = _View(
+        net, validation_data, validation_fraction, metrics, patience, restore_best, callbacks
+    )
     generator = net.generator if seed is None else checks.generator(seed)
-    X, Y = _examples_and_targets(net, X, Y)
-    m = X.shape[1]
-    weights = checks.sample_weights(sample_weight, m, net.dtype)
-    batch_size = checks.batch_size(batch_size, m)
-    shuffle = shuffle and batch_size < m
-    if shuffle:
-        checks.integer("the number of examples to shuffle", m, 1, 1 << 32)
+    X, Y = net.examples_and_targets(X, Y)
+    weights = checks.sample_weights(sample_weight, X.shape[1], net.dtype)
     if not net.kernels.all_finite(net.parameter_vector[np.newaxis]):
         raise ValueError("the parameters of the network contain NaN or infinity before training")
-    threads = threads or backends.get_num_threads()
-    run = _Run(net, (X, Y, weights), batch_size, rule, shuffle, generator, threads)
-    return History(run.train(epochs, report))
+    draws = view.fraction or any(net.dropout) or (shuffle and batch_size is not None)
+    run, drawn = None, generator.bit_generator.state if draws else None
+    try:
+        examples, data = view.split(X, Y, weights, generator)
+        examples = _weighted(net, examples, class_weight)
+        run = goal.run(examples, batch_size, shuffle, generator, threads, epochs)
+        watch = view.watch(examples, data, goal.plateau, threads)
+        if progress is None:
+            return run.train(epochs, None, watch)
+        with reporting(progress, epochs) as report:
+            return run.train(epochs, report, watch)
+    except BaseException:
+        if drawn and not (run and run.done):
+            generator.bit_generator.state = drawn
+        raise
 
 
-# --- what a step is made of ---------------------------------------------------------------
+def _weighted(net: MLP, examples: Examples, class_weight: Any) -> Examples:
+    """The examples with the weights of their classes multiplied into theirs."""
+    X, Y, weights = examples
+    of_classes = checks.class_weights(class_weight, Y, net)
+    if of_classes is not None:
+        of_classes = of_classes if weights is None else of_classes * weights[0]
+        if not of_classes.any():
+            raise ValueError(
+                "class_weight: every example has the weight 0: there is nothing to learn from"
+            )
+        weights = checks.sample_weights(of_classes, X.shape[1], net.dtype)
+    if weights is not None and net.loss_row.function:
+        raise ValueError(
+            f"sample_weight and class_weight need a loss of the table: {net.loss_row.name!r}, a "
+            "function, weighs its examples itself"
+        )
+    return X, Y, weights
 
 
-class _Rule(NamedTuple):
-    """How the parameters follow their gradient."""
-
-    optimizer: optimizers.Optimizer
-    learning_rate: float
-    spec: UpdateSpec
-    vectors: NDArray[Any]
-
-
-def _rule(
-    net: MLP,
-    optimizer: Any,
-    learning_rate: float | None,
-    l2: float = 0.0,
-    clip_norm: float = math.inf,
-) -> _Rule:
-    optimizer = optimizers.resolve(optimizer)
-    rate = optimizer.rate(learning_rate, net.dtype)
-    spec = optimizer.specification(l2, clip_norm)
-    return _Rule(optimizer, rate, spec, optimizer.vectors_for(net.parameter_vector))
-
-
-def _examples_and_targets(net: MLP, X: Any, Y: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """X and Y, checked, and apart from the parameters, which are about to change."""
-    w = net.parameter_vector
-    X, Y = checks.examples_and_targets(
-        X, Y, net.layer_sizes, net.loss_row, net.dtype, net.kernels.all_finite
-    )
-    return checks.apart(X, w), checks.apart(Y, w)
-
-
-def _draw_seed(generator: np.random.Generator) -> int:
-    """A seed for an order of examples, or for masks of dropout."""
-    return int(generator.integers(1 << 63))
-
-
-# --- the run ------------------------------------------------------------------------------
-
-
-class _Run:
-    """One call of `fit` after its checks."""
+class _Goal:
+    """What the training minimises, and by which rule."""
 
     def __init__(
         self,
         net: MLP,
-        examples: tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None],
-        batch_size: int,
-        rule: _Rule,
+        optimizer: Optimizer,
+        learning_rate: float | None,
+        schedule: Any,
+        l2: float,
+        clip_norm: float | None,
+    ) -> None:
+        self.net, self.optimizer = net, optimizer
+        self.l2 = checks.number_in(net.dtype, "l2", l2, positive=False)
+        self.longest = math.inf
+        if clip_norm is not None:
+            self.longest = checks.number_in(net.dtype, "clip_norm", clip_norm)
+        self.schedule = schedules.resolve(schedule)
+        self.plateau = None
+        if isinstance(optimizer, optimizers.LBFGS):
+            lbfgs.refuse(net, learning_rate=learning_rate, schedule=schedule, clip_norm=clip_norm)
+            return
+        if isinstance(self.schedule, schedules.ReduceOnPlateau):
+            self.plateau = self.schedule
+        if not isinstance(self.schedule, schedules.Schedule) and self.schedule is not None:
+            if learning_rate is not None:
+                raise ValueError(
+                    "learning_rate must not be given where schedule is a function: it returns the "
+                    f"learning rate itself; got learning_rate={checks.shown(learning_rate)}"
+                )
+        self.rate = optimizer.rate(learning_rate, net.dtype)
+
+    def run(
+        self,
+        examples: Examples,
+        batch_size: int | None,
         shuffle: bool,
         generator: np.random.Generator,
         threads: int,
+        epochs: int,
+    ) -> Run | lbfgs.Minimization:
+        """Return the training, ready to start."""
+        net, optimizer, m = self.net, self.optimizer, examples[0].shape[1]
+        vectors = optimizer.vectors_for(net.parameter_vector)
+        if isinstance(optimizer, optimizers.LBFGS):
+            lbfgs.refuse(net, batch_size=batch_size)
+            return lbfgs.Minimization(net, examples, optimizer, self.l2, threads)
+        batch_size = checks.batch_size(batch_size, m)
+        shuffle = shuffle and batch_size < m
+        if shuffle:
+            checks.integer("the number of examples to shuffle", m, 1, 1 << 32)
+        pace = None
+        if self.schedule is not None:
+            length = epochs * -(-m // batch_size)
+            pace = schedules.Pace(self.schedule, self.rate, optimizer.steps, length, net.dtype)
+        spec = optimizer.specification(self.l2, self.longest)
+        rule = Rule(optimizer, self.rate, pace, spec, vectors)
+        train = own_losses.trainer(net)
+        return Run(net, examples, batch_size, rule, train, shuffle, generator, threads)
+
+
+class _View:
+    """What is looked at after each epoch, if anything is."""
+
+    def __init__(
+        self,
+        net: MLP,
+        validation_data: Any,
+        validation_fraction: Any,
+        metrics: Any,
+        patience: Any,
+        restore_best: Any,
+        callbacks: Any,
     ) -> None:
         self.net = net
-        self.engine, self.kernels = net.engine, net.kernels
-        self.parameters = net.parameter_vector
-        self.examples = examples
-        self.m = examples[0].shape[1]
-        self.batch_size = batch_size
-        self.steps = -(-self.m // batch_size)
-        """In an epoch."""
-        self.rule = rule
-        self.shuffle = shuffle
-        self.generator = generator
-        self.threads = threads
-        self.begun = 0
-        """Epochs whose costs are NaN, or there: the kernel has had them."""
-
-    def train(self, epochs: int, report: Report) -> NDArray[np.float64]:
-        """Train in place and return the cost of each epoch."""
-        costs = np.empty(epochs)
-        optimizer = self.rule.optimizer
-        parameters, state = self.parameters.copy(), optimizer.checkpoint()
-        draws = self.shuffle or any(self.net.dropout)
-        drawn = self.generator.bit_generator.state if draws else {}
-        try:
-            self._train(costs, report)
-        except BaseException as error:
-            whole = 0
-            if isinstance(error, KeyboardInterrupt) and self._is_sound():
-                whole = int(np.count_nonzero(~np.isnan(costs[: self.begun])))
-            if whole:
-                optimizer.keep(
-                    self.rule.vectors, state.steps + whole * self.steps - optimizer.steps
+        self.fraction = checks.validation_fraction(validation_fraction)
+        self.data = None
+        if validation_data is not None:
+            if self.fraction:
+                raise ValueError("give validation_data or validation_fraction, not both")
+            self.data = net.examples_and_targets(*checks.validation_data(validation_data))
+        self.patience = None
+        if patience is not None:
+            self.patience = checks.integer("patience", patience, 1)
+            if not (self.fraction or self.data):
+                raise ValueError(
+                    "patience waits for a lower validation cost: give validation_data or "
+                    "validation_fraction too"
                 )
-            else:
-                self.parameters[:] = parameters
-                optimizer.roll_back(state)
-                if draws:
-                    self.generator.bit_generator.state = drawn
-            raise
-        return costs
+        self.restore_best = checks.boolean("restore_best", restore_best)
+        self.measures = metrics_table.resolve(metrics, net.output_row.answer)
+        self.callbacks = checks.callbacks(callbacks)
 
-    def _train(self, costs: NDArray[np.float64], report: Report) -> None:
-        """Some epochs in each call of the kernel: what `CALL_SECONDS` says."""
-        order_seed = _draw_seed(self.generator) if self.shuffle else 0
-        mask_seed = _draw_seed(self.generator) if any(self.net.dropout) else 0
-        epochs = len(costs)
-        most = max(ORDER_ELEMENTS // (self.m if self.shuffle else self.steps), 1)
-        done, some = 0, 1
-        while done < epochs:
-            stop = min(done + some, epochs)
-            started = time.perf_counter()
-            self._call(costs, done, stop, order_seed, mask_seed)
-            seconds = max(time.perf_counter() - started, 1e-9)
-            some = min(max(int((stop - done) * CALL_SECONDS / seconds), 1), 8 * some, most)
-            done = stop
-            report(done, float(costs[done - 1]))
+    def split(
+        self,
+        X: NDArray[Any],
+        Y: NDArray[Any],
+        weights: NDArray[Any] | None,
+        generator: np.random.Generator,
+    ) -> tuple[Examples, tuple[NDArray[Any], NDArray[Any]] | None]:
+        """Return the examples to train on, and the validation data."""
+        if not self.fraction:
+            return (X, Y, weights), self.data
+        m = X.shape[1]
+        if m < 2:
+            raise ValueError(
+                "validation_fraction needs 2 examples at least, one of them to train on; X has 1"
+            )
+        labels = checks.classes_of(Y, self.net)
+        training, held_out = validation.hold_out(self.fraction, labels, m, generator)
+        examples = X[:, training], Y[:, training], None if weights is None else weights[:, training]
+        if examples[2] is not None and not examples[2].any():
+            raise ValueError(
+                "sample_weight is 0 for every example that validation_fraction leaves for the "
+                "training: there is nothing to learn from"
+            )
+        return examples, (X[:, held_out], Y[:, held_out])
 
-    def _call(
-        self, costs: NDArray[np.float64], done: int, stop: int, order_seed: int, mask_seed: int
-    ) -> None:
-        """The epochs from `done` to `stop`, in one call of the kernel."""
-        optimizer, rate, spec, vectors = self.rule
-        order = None
-        if self.shuffle:
-            order = np.empty((stop - done, self.m), np.uint32)
-            self.kernels.shuffle(order, order_seed, done)
-        count = (stop - done) * self.steps
-        scalars = optimizer.scalars_of_next(count, rate)
-        costs[done:stop] = np.nan
-        self.begun = stop
-        with np.errstate(all="ignore"):  # what overflows is reported below
-            self.engine.train(
-                *self.examples, order, self.batch_size, spec, scalars, vectors,
-                mask_seed, done * self.steps, costs[done:stop], self.threads,
-            )  # fmt: skip
-        optimizer.keep(vectors, count)
-        finite = np.isfinite(costs[done:stop])
-        if not finite.all() or not self._is_sound():
-            first = stop if finite.all() else done + int(finite.argmin()) + 1
-            raise checks.diverged(first, rate, *self.examples[:2])
-
-    def _is_sound(self) -> bool:
-        """Whether the parameters and the optimizer's state are finite."""
-        finite, vectors = self.kernels.all_finite, self.rule.vectors
-        return finite(self.parameters[np.newaxis]) and (not vectors.size or finite(vectors))
-
-
-# --- progress -----------------------------------------------------------------------------
-
-
-def _reporter(progress: Any, epochs: int) -> Report:
-    """The function to call with (epoch, cost) after each call of the kernel."""
-    if progress is None or progress is False:
-        return lambda epoch, cost: None
-    if progress is True:
-        return _ProgressLine(epochs)
-    if not callable(progress):
-        raise TypeError(
-            f"progress must be None, True, False or a function, got {checks.shown(progress)}"
-        )
-    report: Report = progress
-    return report
-
-
-class _ProgressLine:
-    """One line on the standard error stream that is written again and again."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs = epochs
-        self.started = time.perf_counter()
-
-    def __call__(self, epoch: int, cost: float) -> None:
-        seconds = time.perf_counter() - self.started
-        line = f"epoch {epoch}/{self.epochs}  cost {cost:<12.6g} {seconds:.1f} s"
-        end = "\n" if epoch == self.epochs else ""
-        print(f"\r{line}", end=end, file=sys.stderr, flush=True)
+    def watch(
+        self,
+        examples: Examples,
+        data: tuple[NDArray[Any], NDArray[Any]] | None,
+        plateau: schedules.ReduceOnPlateau | None,
+        threads: int,
+    ) -> validation.Watch | None:
+        """Return what looks, or None where there is nothing to look at."""
+        if not (data or self.measures or self.callbacks or plateau):
+            return None
+        return validation.Watch(
+            self.net, data or examples[:2], data is not None, self.measures, self.patience,
+            self.restore_best, self.callbacks, plateau, threads,
+        )  # fmt: skip

@@ -6,14 +6,14 @@ from itertools import repeat
 import numpy as np
 
 import fastnn
-from bench.cases import CASES, LAYERS, Layer
+from bench.cases import CASES, LAYERS, RULES, Layer
 from bench.contenders import VERIFIED_STEPS
 from bench.work import EPOCH_SEED, LEARNING_RATE, work_of
 from fastnn import backends
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import default_for, specification
 
-__all__ = ["Fastnn", "kernel_modules", "warm_up"]
+__all__ = ["Beside", "Fastnn", "kernel_modules", "warm_up"]
 
 
 class Fastnn:
@@ -30,14 +30,28 @@ class Fastnn:
     def prepare(self, work):
         if isinstance(work.case, Layer):
             return _KernelRunner(self, work)
-        return {"forward": _ForwardRunner, "step": _TrainRunner, "epoch": _TrainRunner}[
-            work.case.kind
-        ](self, work)
+        return RUNNERS[work.case.kind](self, work)
 
     def use(self):
         """Make it what fastnn runs on."""
         backends.set_backend(self.backend)
         fastnn.set_num_threads(self.threads)
+
+
+class Beside(Fastnn):
+    """The same network trained by the case's other rule, or many of them on one thread.
+
+    What it finds is not compared with anything: only its time is.
+    """
+
+    def prepare(self, work):
+        case = work.case
+        if case.beside is None:
+            return None
+        one_thread = Fastnn(self.backend, 1)
+        runner = RUNNERS[case.kind](one_thread if case.kind == "many" else self, work, case.beside)
+        runner.results = dict
+        return runner
 
 
 def kernel_modules(contenders, dtype):
@@ -65,14 +79,22 @@ def warm_up(contender, dtype):
 
 
 class _NetworkRunner:
-    def __init__(self, contender, work):
+    def __init__(self, contender, work, rule=None):
         contender.use()
         self.contender, self.work = contender, work
-        *hidden, output = work.case.activations
-        self.net = fastnn.MLP(
-            work.case.layer_sizes, hidden, output, work.case.loss, dtype=work.dtype
-        )
+        self.options = {"learning_rate": LEARNING_RATE} | RULES[rule or work.case.rule]
+        self.dropout = self.options.pop("dropout", 0.0)
+        if self.options.pop("weights", False):
+            self.options["sample_weight"] = np.linspace(0.5, 1.5, work.case.m, dtype=work.dtype)
+        self.net = self._network()
         self.initial = np.concatenate([array.ravel() for array in work.parameters.values()])
+
+    def _network(self, seed=0):
+        *hidden, output = self.work.case.activations
+        return fastnn.MLP(
+            self.work.case.layer_sizes, hidden, output, self.work.case.loss, seed=seed,
+            dtype=self.work.dtype, dropout=self.dropout,
+        )  # fmt: skip
 
     def reset(self):
         self.contender.use()
@@ -107,10 +129,77 @@ class _TrainRunner(_NetworkRunner):
             self.work.X,
             self.work.Y,
             epochs=epochs,
-            learning_rate=LEARNING_RATE,
             batch_size=self.work.case.batch_size,
             seed=EPOCH_SEED,
+            **self.options,
         )
+
+
+class _JacobianRunner(_NetworkRunner):
+    def results(self):
+        self.reset()
+        return {"J": self.net.jacobian(self.work.X)}
+
+    def run(self, n):
+        jacobian, X = self.net.jacobian, self.work.X
+        for _ in repeat(None, n):
+            jacobian(X)
+
+
+class _ManyRunner(_NetworkRunner):
+    """Networks that differ in their initial weights alone, each trained on its own."""
+
+    def results(self):
+        self.reset()
+        self._fit_many(self.networks[:1])
+        return {name: array.copy() for name, array in self.networks[0].parameters.items()}
+
+    def reset(self):
+        super().reset()
+        self.networks = [self._network(seed) for seed in range(self.work.case.networks)]
+        self.networks[0].parameter_vector[:] = self.initial
+
+    def run(self, n):
+        for _ in repeat(None, n):
+            self._fit_many(self.networks)
+
+    def _fit_many(self, networks):
+        case = self.work.case
+        fastnn.fit_many(
+            networks, self.work.X, self.work.Y, epochs=case.epochs, batch_size=case.batch_size,
+            shuffle=False, threads=self.contender.threads, **self.options,
+        )  # fmt: skip
+
+
+class _UntilRunner(_NetworkRunner):
+    """A whole training, of as many epochs as the score takes; the score is looked at before."""
+
+    def results(self):
+        self.contender.use()
+        self.epochs = self.work.epochs_until(self._scores)
+        return {}
+
+    def _scores(self, seed):
+        net, optimizer = self._network(seed), fastnn.optimizers.Adam()
+        options = self.options | {"optimizer": optimizer}
+        while True:
+            net.fit(
+                self.work.X, self.work.Y, epochs=1, batch_size=self.work.case.batch_size, **options
+            )
+            yield net.score(self.work.X_test, self.work.Y_test)
+
+    def run(self, n):
+        for seed in range(n):
+            self._network(seed).fit(
+                self.work.X, self.work.Y, epochs=self.epochs,
+                batch_size=self.work.case.batch_size, **self.options,
+            )  # fmt: skip
+
+
+RUNNERS = {
+    "forward": _ForwardRunner, "step": _TrainRunner, "epoch": _TrainRunner,
+    "jacobian": _JacobianRunner, "many": _ManyRunner, "until": _UntilRunner,
+}  # fmt: skip
 
 
 class _KernelRunner:

@@ -5,7 +5,7 @@ from itertools import repeat
 import numpy as np
 
 from bench import plain
-from bench.cases import Layer
+from bench.cases import NETWORK_KINDS, Layer
 from bench.contenders import VERIFIED_STEPS, epoch_order
 from bench.work import LEARNING_RATE
 from fastnn.losses import default_for
@@ -25,6 +25,9 @@ class Plain:
     def prepare(self, work):
         if isinstance(work.case, Layer):
             return _PlainKernelRunner(work)
+        known = {work.case.loss, *work.case.activations} <= {*plain.COSTS, *plain.ACTIVATIONS}
+        if work.case.rule != "plain" or work.case.kind not in NETWORK_KINDS or not known:
+            return None
         return _PlainForwardRunner(work) if work.case.kind == "forward" else _PlainTrainRunner(work)
 
 

@@ -1,8 +1,8 @@
 """PyTorch on the CPU, eager.
 
 Forward in ``inference_mode``, with functions rather than modules (half the time for one
-sample, and no slower than a traced and frozen module); training with the fused SGD, the
-fastest of its three forms; the examples gathered once an epoch by ``randperm`` and cut by
+sample, and no slower than a traced and frozen module); training with the fused SGD or Adam, the
+fastest of their three forms; the examples gathered once an epoch by ``randperm`` and cut by
 ``split``, not by a DataLoader.  Not timed: ``torch.compile``, which needs a C++ compiler at
 run time.
 """
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from bench.cases import NETWORK_KINDS, RULES
 from bench.contenders import VERIFIED_STEPS, epoch_order
 from bench.work import LEARNING_RATE
 
@@ -24,6 +25,7 @@ ACTIVATIONS = {
     "sigmoid": torch.sigmoid,
     "softmax": lambda Z: torch.softmax(Z, dim=1),
     "linear": lambda Z: Z,
+    "gelu": F.gelu,
 }
 
 LOSSES = {
@@ -45,7 +47,10 @@ class Contender:
         torch.set_num_threads(threads)
 
     def prepare(self, work):
-        return _Forward(work) if work.case.kind == "forward" else _Training(work)
+        case = work.case
+        if case.rule not in ("plain", "adam") or case.kind not in NETWORK_KINDS:
+            return None
+        return _Forward(work) if case.kind == "forward" else _Training(work)
 
 
 def _tensors(work):
@@ -111,7 +116,11 @@ class _Training:
 
     def reset(self):
         self.tensors = [tensor.requires_grad_() for tensor in _tensors(self.work)]
-        self.optimizer = torch.optim.SGD(self.tensors, lr=LEARNING_RATE, fused=True)
+        if self.case.rule == "adam":
+            rate = RULES["adam"]["learning_rate"]
+            self.optimizer = torch.optim.Adam(self.tensors, lr=rate, fused=True)
+        else:
+            self.optimizer = torch.optim.SGD(self.tensors, lr=LEARNING_RATE, fused=True)
 
     def run(self, n):
         for _ in repeat(None, n):

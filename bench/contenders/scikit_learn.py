@@ -12,6 +12,7 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
+from bench.cases import NETWORK_KINDS, RULES
 from bench.contenders import VERIFIED_STEPS, epoch_order
 from bench.work import LEARNING_RATE
 
@@ -30,6 +31,12 @@ class Contender:
         self.threads = threads
 
     def prepare(self, work):
+        case = work.case
+        if case.kind == "until":
+            return _Until(work)
+        plain = case.rule == "plain" and case.kind in NETWORK_KINDS
+        if not plain or not {*case.activations[:-1]} <= {*ACTIVATIONS}:
+            return None
         return _Forward(work) if work.case.kind == "forward" else _Training(work)
 
 
@@ -68,6 +75,49 @@ class _Estimator:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the epochs asked for are over
             self.estimator.fit(X, Y)
+
+
+class _Until:
+    """Adam with our settings, as many epochs as the score takes."""
+
+    def __init__(self, work):
+        self.work, self.case = work, work.case
+        is_class = self.case.loss == "cross_entropy"
+        self.kind = MLPClassifier if is_class else MLPRegressor
+        self.X, self.X_test = (np.ascontiguousarray(X.T) for X in (work.X, work.X_test))
+        self.Y, self.Y_test = (
+            Y.argmax(axis=0) if is_class else np.ascontiguousarray(Y.T)
+            for Y in (work.Y, work.Y_test)
+        )
+
+    def results(self):
+        self.epochs = self.work.epochs_until(self._scores)
+        return {}
+
+    def reset(self):
+        pass
+
+    def run(self, n):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            for seed in range(n):
+                self._estimator(seed).fit(self.X, self.Y)
+
+    def _estimator(self, seed):
+        return self.kind(
+            hidden_layer_sizes=self.case.layer_sizes[1:-1],
+            activation=ACTIVATIONS[self.case.activations[0]], solver="adam", alpha=0.0,
+            batch_size=self.case.batch_size, random_state=seed, tol=0.0, n_iter_no_change=np.inf,
+            learning_rate_init=RULES[self.case.rule]["learning_rate"],
+            max_iter=getattr(self, "epochs", 1),
+        )  # fmt: skip
+
+    def _scores(self, seed):
+        estimator = self._estimator(seed)
+        while True:
+            classes = {"classes": np.unique(self.Y)} if self.kind is MLPClassifier else {}
+            estimator.partial_fit(self.X, self.Y, **classes)
+            yield estimator.score(self.X_test, self.Y_test)
 
 
 class _Forward(_Estimator):

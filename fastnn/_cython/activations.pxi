@@ -50,10 +50,42 @@ cdef inline vector tanh_derivative "fastnn_tanh_derivative"(vector a, real alpha
     return splat(1) - a * a
 
 
+cdef inline vector exponential_value "fastnn_exponential"(vector z, real alpha) noexcept nogil:
+    return exp(z)
+
+
+cdef inline vector exponential_derivative "fastnn_exponential_derivative"(
+    vector a, real alpha
+) noexcept nogil:
+    return a
+
+
 cdef inline vector gelu_row "fastnn_gelu"(
     vector z, real alpha, vector* derivative
 ) noexcept nogil:
     return gelu(z, derivative)
+
+
+cdef inline vector elu_row "fastnn_elu"(vector z, real alpha, vector* derivative) noexcept nogil:
+    return elu(z, alpha, derivative)
+
+
+cdef inline vector softplus_row "fastnn_softplus"(
+    vector z, real alpha, vector* derivative
+) noexcept nogil:
+    return softplus(z, derivative)
+
+
+cdef inline vector silu_row "fastnn_silu"(
+    vector z, real alpha, vector* derivative
+) noexcept nogil:
+    return silu(z, derivative)
+
+
+cdef inline vector gelu_tanh_row "fastnn_gelu_tanh"(
+    vector z, real alpha, vector* derivative
+) noexcept nogil:
+    return gelu_tanh(z, derivative)
 
 
 # --- runs of whole registers --------------------------------------------------------------

@@ -14,6 +14,12 @@ LOSS_CODES = codes_of(loss_rows)
 UPDATE_CODES = codes_of(update_rows)
 
 
+cdef int NON_NEGATIVE = Targets.NON_NEGATIVE
+cdef int PROBABILITIES = Targets.PROBABILITIES
+cdef int DISTRIBUTIONS = Targets.DISTRIBUTIONS
+cdef double TOLERANCE = SUM_TOLERANCE
+
+
 cdef inline int checked_activation(int code) except -1:
     if not is_activation(code):
         raise ValueError(f"no activation has the code {code}; there are {ACTIVATION_CODES}")

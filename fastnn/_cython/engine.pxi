@@ -104,11 +104,10 @@ cdef void forward_layers(
 
 
 cdef void backward_to_input(
-    Job* job, const Block* block, Py_ssize_t first, Py_ssize_t stop, int thread
+    Job* job, const Block* block, const Matrix* dX, Py_ssize_t first, Py_ssize_t stop, int thread
 ) noexcept nogil:
     """dX = W[1]^T dZ[1], in panels first ... stop."""
     cdef const Plan* plan = job.plan
-    cdef const Matrix* dX = job.data.dX
     cdef Py_ssize_t column = block.first + first * PANEL
     cdef Py_ssize_t size = plan.n_in * PANEL
     cdef bint direct = dX.column_stride == 1
@@ -148,7 +147,7 @@ cdef void backward_layer(
         )
         clear_padding(dZ_prev, layer.n_in, first, stop, block.count)
     elif job.data.dX != NULL:
-        backward_to_input(job, block, first, stop, thread)
+        backward_to_input(job, block, job.data.dX, first, stop, thread)
     team_barrier(job.control.team, thread)
     if target != NULL:
         add_gradients(
@@ -218,12 +217,11 @@ cdef void pack_examples(
     Job* job, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, Py_ssize_t batch_size,
     int thread,
 ) noexcept nogil:
-    """X, and Y and the weights or dA, of some examples, and a barrier."""
+    """X, and Y and the weights or dA where there are any, of some examples, and a barrier."""
+    cdef const Matrix* Y = job.data.Y if job.data.Y != NULL else job.data.dA
     pack_share(job, job.data.X, order, first, count, batch_size, job.work.X, thread)
-    pack_share(
-        job, job.data.Y if job.data.Y != NULL else job.data.dA, order, first, count, batch_size,
-        job.work.Y, thread,
-    )
+    if Y != NULL:
+        pack_share(job, Y, order, first, count, batch_size, job.work.Y, thread)
     if job.data.weights != NULL:
         pack_share(job, job.data.weights, order, first, count, batch_size, job.work.weights, thread)
     team_barrier(job.control.team, thread)
@@ -291,31 +289,67 @@ cdef void gradients_job(Job* job, int thread) noexcept nogil:
         job.data.costs[0] = cost / total
 
 
+cdef Block forward_one_block(
+    Job* job, Py_ssize_t start, int thread, Py_ssize_t* first, Py_ssize_t* stop
+) noexcept nogil:
+    """The block of examples from `start` on, packed, with A and D of every layer.
+
+    OUT: first and stop, the panels of this thread's share.
+    """
+    cdef Py_ssize_t count = min(job.work.columns, job.data.X.columns - start)
+    cdef Block block
+    pack_examples(job, NULL, start, count, job.work.columns, thread)
+    block = packed_block(job, 0, count)
+    block.first, block.step = start, job.training.first_step
+    share(panels_of(count), thread, job.control.team.size, first, stop)
+    forward_layers(job, &block, True, first[0], stop[0], thread)
+    return block
+
+
+cdef void backward_output(
+    Job* job, const Block* block, Py_ssize_t first, Py_ssize_t stop
+) noexcept nogil:
+    """dZ of the output layer from dA, in panels first ... stop."""
+    cdef const Plan* plan = job.plan
+    cdef Py_ssize_t top = plan.n_layers - 1
+    cdef const Layer* last = &plan.layers[top]
+    cdef Py_ssize_t size = plan.n_out * PANEL
+    cdef Py_ssize_t p
+    cdef real* dZ = dZ_of(job, top)
+    for p in range(first, stop):
+        backward_panel(
+            block.Y + p * size, A_of(job, top) + p * size, moved(D_of(job, top), p * size),
+            plan.n_out, last.activation, last.alpha, dZ + p * size,
+        )
+    clear_padding(dZ, plan.n_out, first, stop, block.count)
+
+
+cdef void masked_forward_job(Job* job, int thread) noexcept nogil:
+    """A[L] of all examples, with dropout."""
+    cdef Py_ssize_t top = job.plan.n_layers - 1
+    cdef Py_ssize_t start, first, stop
+    cdef Block block
+    for start from 0 <= start < job.data.X.columns by job.work.columns:
+        block = forward_one_block(job, start, thread, &first, &stop)
+        if first < stop:
+            unpack(
+                A_of(job, top) + first * job.plan.n_out * PANEL, start + first * PANEL,
+                min(stop * PANEL, block.count) - first * PANEL, job.data.A,
+            )
+        if end_of_block(job, block.count, thread):
+            return
+
+
 cdef void backward_job(Job* job, int thread) noexcept nogil:
     """From dA of the output the gradients, summed over all examples, and dX; each unless NULL."""
     cdef const Plan* plan = job.plan
     cdef Py_ssize_t m = job.data.X.columns
     cdef Py_ssize_t top = plan.n_layers - 1
-    cdef const Layer* last = &plan.layers[top]
-    cdef Py_ssize_t size = plan.n_out * PANEL
-    cdef real* dZ = dZ_of(job, top)
-    cdef real* A = A_of(job, top)
-    cdef Py_ssize_t start, first, stop, p, l
+    cdef Py_ssize_t start, first, stop, l
     cdef Block block
     for start from 0 <= start < m by job.work.columns:
-        pack_examples(
-            job, NULL, start, min(job.work.columns, m - start), job.work.columns, thread
-        )
-        block = packed_block(job, 0, min(job.work.columns, m - start))
-        block.first = start
-        share(panels_of(block.count), thread, job.control.team.size, &first, &stop)
-        forward_layers(job, &block, True, first, stop, thread)
-        for p in range(first, stop):
-            backward_panel(
-                block.Y + p * size, A + p * size, moved(D_of(job, top), p * size), plan.n_out,
-                last.activation, last.alpha, dZ + p * size,
-            )
-        clear_padding(dZ, plan.n_out, first, stop, block.count)
+        block = forward_one_block(job, start, thread, &first, &stop)
+        backward_output(job, &block, first, stop)
         for l in range(top, -1, -1):
             backward_layer(job, &block, l, 1, job.data.gradients, thread)
         if end_of_block(job, block.count, thread):

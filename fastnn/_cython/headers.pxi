@@ -62,6 +62,7 @@ cdef extern from "_cython/tuning.h" nogil:
         PACK_PREFETCH_ROWS
         L2_ELEMENTS
         MATVEC_EXAMPLES
+        JACOBIAN_EXAMPLES
         UNPACKED_ROWS
         UNPACKED_ELEMENTS
         CHUNK_ELEMENTS

@@ -84,18 +84,25 @@ cdef void softmax_column(real* z, Py_ssize_t n) noexcept nogil:
         store(z + k, quotient(load(z + k), total, inverse, lost))
 
 
+cdef inline Py_ssize_t whole_registers(Py_ssize_t n) noexcept nogil:
+    return (n + LANES - 1) // LANES * LANES
+
+
 cdef void forward_column(
-    const Layer* layer, const real* W, const real* b, const real* x, real* z
+    const Layer* layer, const real* W, const real* b, const real* x, real* z, real* d
 ) noexcept nogil:
-    """z = g(W x + b) for one example; z has room up to a whole register."""
+    """z = g(W x + b) for one example, and d = g'(W x + b) unless it is NULL, but for softmax.
+
+    z and d have room up to a whole register.
+    """
+    cdef Py_ssize_t n = whole_registers(layer.n_out)
     matvec(W, b, layer.n_in, layer.n_out, x, z)
     if layer.activation == SOFTMAX:
         softmax_column(z, layer.n_out)
-    else:
-        activate_run(
-            z, (layer.n_out + LANES - 1) // LANES * LANES, layer.activation, layer.alpha, z,
-            NULL,
-        )
+        return
+    activate_run(z, n, layer.activation, layer.alpha, z, d if is_from_z(layer.activation) else NULL)
+    if d != NULL and not is_from_z(layer.activation):
+        derivative_run(NULL, z, n, layer.activation, layer.alpha, d)
 
 
 cdef inline void scaled_row(const real* x, real scale, Py_ssize_t n, real* y) noexcept nogil:

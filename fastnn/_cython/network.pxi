@@ -56,6 +56,35 @@ cdef bint are_apart(cnp.ndarray x, cnp.ndarray y):
     return bounds[1] <= bounds[2] or bounds[3] <= bounds[0]
 
 
+cdef bint are_allowed(const Matrix* Y, int targets) noexcept nogil:
+    """Whether targets, which are finite, hold what a loss allows."""
+    cdef Py_ssize_t i, j
+    cdef real y, low, high
+    cdef double total
+    if targets < NON_NEGATIVE:
+        return True
+    for j in range(Y.columns):
+        total, low, high = 0, 0, 0
+        for i in range(Y.rows):
+            y = Y.data[i * Y.row_stride + j * Y.column_stride]
+            total += y
+            low, high = min(low, y), max(high, y)
+        if low < 0 or (targets >= PROBABILITIES and high > 1):
+            return False
+        if targets == DISTRIBUTIONS and not -TOLERANCE <= total - 1 <= TOLERANCE:
+            return False
+    return True
+
+
+cdef bint any_positive(const Matrix* weights) noexcept nogil:
+    """Whether one of the weights of the examples is not 0."""
+    cdef Py_ssize_t j
+    for j in range(weights.columns):
+        if weights.data[j * weights.column_stride] > 0:
+            return True
+    return False
+
+
 @cython.final
 cdef class Network:
     """A network of L layers on one flat parameter vector.
@@ -74,6 +103,7 @@ cdef class Network:
     cdef readonly object parameters
     cdef Plan plan
     cdef int type_number
+    cdef int targets           # what the loss allows
     cdef WorkingMemory memory
     cdef real* column          # two columns of activations for a single example
 
@@ -86,6 +116,7 @@ cdef class Network:
         plan.n_layers = len(layers)
         plan.layers = <Layer*>allocate(plan.n_layers * sizeof(Layer) // sizeof(real) + 1)
         plan.loss = unpack_loss(loss)
+        self.targets = loss[3]
         unpack_layers(plan, layers)
         self.column = <real*>allocate(2 * (plan.widest + LANES))
         memset(self.column, 0, 2 * (plan.widest + LANES) * sizeof(real))
@@ -93,6 +124,35 @@ cdef class Network:
     def __dealloc__(self):
         release(self.plan.layers)
         release(self.column)
+
+    # --- what the caller gave -------------------------------------------------------------------
+
+    def accepts(self, X, Y, weights=None):
+        """Return whether X, Y and weights, (1, m) or None, can be computed with as they are.
+
+        They must be plain: ndarrays of this dtype, (n[0], m) and (n[L], m) with m >= 1, aligned,
+        finite, apart from the parameters; and Y as the loss allows it, the weights >= 0 and not
+        all 0.  If not, the caller converts or says what is wrong.
+        """
+        if not (self.is_input(X, X, self.plan.n_in) and self.is_input(Y, X, self.plan.n_out)):
+            return False
+        cdef Matrix y = matrix(Y)
+        cdef Matrix w
+        if weights is not None:
+            if not self.is_input(weights, X, 1):
+                return False
+            w = matrix(weights)
+            if not are_allowed(&w, NON_NEGATIVE) or not any_positive(&w):
+                return False
+        return are_allowed(&y, self.targets)
+
+    cdef bint is_input(self, array, X, Py_ssize_t rows):
+        """Whether an array is plain, finite, as long as X, and apart from the parameters."""
+        cdef Matrix x
+        if not is_plain(array, self.type_number, rows) or not are_apart(array, self.parameters):
+            return False
+        x = matrix(array)
+        return x.columns == cnp.PyArray_DIM(<cnp.ndarray>X, 1) and finite_matrix(&x)
 
     # --- forward ------------------------------------------------------------------------------
 
@@ -126,11 +186,21 @@ cdef class Network:
             and are_apart(out, self.parameters)
         )
 
-    def forward(self, X, A, int threads=1):
-        """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
+    def forward(self, X, A, int threads=1, masks=None):
+        """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m).
+
+        masks: (seed, step) of `train`, whose dropout is on, or None.
+        """
         cdef Matrix x = matrix(X)
         cdef Matrix a = matrix(A)
-        self.forward_into(&x, &a, threads, False)
+        cdef Job job
+        if masks is None:
+            self.forward_into(&x, &a, threads, False)
+            return
+        memset(&job, 0, sizeof(job))
+        job.data.X, job.data.A = &x, &a
+        self.unpack_masks(&job, masks)
+        self.run_batches(&job, masked_forward_job, threads, x.columns)
 
     cdef int forward_into(
         self, const Matrix* X, const Matrix* A, int threads, bint check_finite
@@ -155,7 +225,7 @@ cdef class Network:
         read_column(X, j, x)
         for l in range(plan.n_layers):
             layer = &plan.layers[l]
-            forward_column(layer, plan.theta + layer.W, plan.theta + layer.b, x, z)
+            forward_column(layer, plan.theta + layer.W, plan.theta + layer.b, x, z, NULL)
             x, z = z, x
         write_column(x, j, A)
 
@@ -198,9 +268,10 @@ cdef class Network:
         self.run_batches(&job, gradients_job, threads, x.columns)
         return cost
 
-    def backward(self, X, dA, gradients, dX, int threads=1):
+    def backward(self, X, dA, gradients, dX, int threads=1, masks=None):
         """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples.
 
+        masks: (seed, step) of `train`, whose dropout is on, or None.
         OUT: gradients, flat like the parameters, or None; dX, (n[0], m), or None.
         """
         cdef Matrix x = matrix(X)
@@ -209,12 +280,57 @@ cdef class Network:
         cdef Job job
         memset(&job, 0, sizeof(job))
         job.data.X, job.data.dA = &x, &da
-        job.training.batch_size = max(1, x.columns)
+        self.unpack_masks(&job, masks)
         if dX is not None:
             dx = matrix(dX)
             job.data.dX = &dx
         job.data.gradients = self.cleared(gradients)
         self.run_batches(&job, backward_job, threads, x.columns)
+
+    def jacobian(self, X, J, int threads=1):
+        """``J[j, i, k] = dA[L][i, j] / dX[k, j]``, of each example j.  OUT: J, (m, n[L], n[0])."""
+        cdef const Plan* plan = &self.plan
+        cdef Matrix x = matrix(X)
+        cdef Matrix dX
+        cdef Job job
+        cdef Py_ssize_t j
+        dX.data, dX.rows, dX.columns = flat(J), plan.n_in, x.columns
+        dX.row_stride, dX.column_stride = 1, plan.n_out * plan.n_in
+        if x.columns <= JACOBIAN_EXAMPLES:
+            for j in range(x.columns):
+                self.jacobian_of_example(&x, j, dX.data + j * dX.column_stride)
+            return
+        memset(&job, 0, sizeof(job))
+        job.data.X, job.data.dX = &x, &dX
+        self.unpack_masks(&job, None)
+        self.run_batches(&job, jacobian_job, threads, x.columns * (1 + plan.n_out))
+
+    cdef int jacobian_of_example(self, const Matrix* X, Py_ssize_t j, real* J) except -1:
+        """Matrix-vector products forward; back, a row for each output, by rows of W."""
+        cdef const Plan* plan = &self.plan
+        cdef real* A
+        cdef real* D
+        cdef real* rows
+        cdef Py_ssize_t padding = plan.n_layers * LANES
+        cdef Room[3] rooms = [
+            room(&A, plan.n_in + plan.features + padding + LANES),
+            room(&D, plan.features + padding),
+            room(&rows, 2 * plan.n_out * plan.widest),
+        ]
+        cdef real* memory = self.memory.acquire_workspace(rooms, 3)
+        with nogil:
+            read_column(X, j, A)
+            jacobian_column(plan, A, D, rows, J)
+        self.memory.release_workspace(memory)
+        return 0
+
+    cdef int unpack_masks(self, Job* job, masks) except -1:
+        """One pass over all examples, with the dropout of a step, or without."""
+        job.training.batch_size = max(1, job.data.X.columns)
+        if masks is not None:
+            job.training.seed, job.training.first_step = masks
+            job.training.drops = self.has_dropout()
+        return 0
 
     cdef real* cleared(self, gradients) noexcept:
         """A flat vector of zeros, or NULL."""
@@ -276,6 +392,26 @@ cdef class Network:
         self.unpack_vectors(training, scalars, state)
         self.run_batches(&job, train_job, threads, x.columns * training.epochs)
 
+    def update(self, gradients, spec, scalars, state):
+        """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``.
+
+        The penalty's derivative is added to the gradients, they are clipped, and then `update`
+        changes the parameters: the weights, which decay, and the biases, which do not.
+        OUT: the parameters, gradients and state, in place.
+        """
+        cdef double penalty = 0
+        cdef Job job
+        memset(&job, 0, sizeof(job))
+        job.plan, job.data.costs = &self.plan, &penalty
+        unpack_update(&job.training.update, spec)
+        self.unpack_vectors(&job.training, scalars, state)
+        cdef Room[1] rooms = [
+            room(<real**>&job.work.chunk_sums, 4 * chunks_of(self.plan.n_parameters)),
+        ]
+        job.work.gradients = flat(gradients)
+        self.run(&job, update_job, 1, False, rooms, 1)
+        return penalty
+
     cdef bint has_dropout(self) noexcept:
         cdef Py_ssize_t l
         for l in range(self.plan.n_layers):
@@ -288,10 +424,11 @@ cdef class Network:
         cdef const Update* update = &training.update
         cdef cnp.ndarray s = <cnp.ndarray>scalars
         cdef Py_ssize_t slots = cnp.PyArray_DIM(<cnp.ndarray>state, 0)
+        cdef int last = cnp.PyArray_NDIM(s) - 1  # (k,) for a single step
         training.scalars = <const char*>cnp.PyArray_DATA(s)
         training.scalars_stride = cnp.PyArray_STRIDE(s, 0)
-        training.scalar_stride = cnp.PyArray_STRIDE(s, 1)
-        training.n_scalars = cnp.PyArray_DIM(s, 1)
+        training.scalar_stride = cnp.PyArray_STRIDE(s, last)
+        training.n_scalars = cnp.PyArray_DIM(s, last)
         training.state = flat(state)
         training.n_state = slots * self.plan.n_parameters
         check_vectors(update.code, training.n_scalars, slots)

@@ -21,12 +21,17 @@
     ROW(leaky_relu, 4)
 #define FASTNN_COSTLY_ACTIVATIONS(ROW) \
     ROW(sigmoid, 1)                    \
-    ROW(tanh, 2)
+    ROW(tanh, 2)                       \
+    ROW(exponential, 11)
 #define FASTNN_OUTPUT_ACTIVATIONS(ROW) FASTNN_CHEAP_ACTIVATIONS(ROW) FASTNN_COSTLY_ACTIVATIONS(ROW)
 
 /* The others: fastnn_NAME(z, alpha, &derivative) gives both; layers in training keep the second. */
 #define FASTNN_Z_ACTIVATIONS(ROW) \
-    ROW(gelu, 6)
+    ROW(gelu, 6)                  \
+    ROW(elu, 7)                   \
+    ROW(softplus, 8)              \
+    ROW(silu, 9)                  \
+    ROW(gelu_tanh, 10)
 
 /* Not element by element: softmax has functions of its own. */
 #define FASTNN_MATRIX_ACTIVATIONS(ROW) \
@@ -42,13 +47,17 @@
     ROW(mse, 0)                  \
     ROW(binary_cross_entropy, 1) \
     ROW(cross_entropy, 2)        \
-    ROW(huber, 3)
+    ROW(huber, 3)                \
+    ROW(mae, 4)                  \
+    ROW(poisson, 5)
 
 /* Updates: fastnn_NAME(w, g, state, scalars, constants), the new w.  The number in the middle is
  * that of the vectors that it keeps as its state. */
 #define FASTNN_UPDATES(ROW)       \
     ROW(gradient_descent, 0, 0)   \
-    ROW(adam, 1, 2)
+    ROW(adam, 1, 2)               \
+    ROW(momentum, 2, 1)           \
+    ROW(rmsprop, 3, 1)
 
 enum {
     MAX_SLOTS = 2,

@@ -100,6 +100,12 @@ cdef double take_step(Job* job, const double* scalars, int thread) noexcept nogi
     return penalty
 
 
+cdef void update_job(Job* job, int thread) noexcept nogil:
+    """The second half of a step, from gradients that the caller gave."""
+    cdef double scalars[MAX_SCALARS]
+    job.data.costs[0] = take_step(job, scalars_of(&job.training, 0, scalars), thread)
+
+
 cdef double epoch_of_large_batches(
     Job* job, const uint32_t* order, Py_ssize_t step, int thread, bint* over
 ) noexcept nogil:

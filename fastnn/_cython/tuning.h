@@ -57,6 +57,8 @@ enum {
     /* Up to so many examples are taken one by one: a panel would be mostly padding.  Measured:
      * a panel of 16 or 32 costs as much as some five matrix-vector products. */
     MATVEC_EXAMPLES = 5,
+    /* And Jacobians of so many: a panel of 16 costs as much as 3 or 4 of them. */
+    JACOBIAN_EXAMPLES = 2,
     /* A first layer of up to so many rows is computed from X as it stands: each element of X is
      * used too little to pay for packing. */
     UNPACKED_ROWS = 3,

@@ -26,6 +26,26 @@ cdef inline vector adam "fastnn_adam"(
     )
 
 
+cdef inline vector momentum_step "fastnn_momentum"(
+    vector w, vector g, vector* state, const double* scalars, const double* constants
+) noexcept nogil:
+    cdef double momentum = constants[0]
+    cdef double velocity_rate = scalars[1]
+    cdef double gradient_rate = scalars[2]
+    state[0] = splat(<real>momentum) * state[0] + g
+    return w - (splat(<real>velocity_rate) * state[0] + splat(<real>gradient_rate) * g)
+
+
+cdef inline vector rmsprop "fastnn_rmsprop"(
+    vector w, vector g, vector* state, const double* scalars, const double* constants
+) noexcept nogil:
+    cdef double learning_rate = scalars[0]
+    cdef double rho = constants[0]
+    cdef double epsilon = constants[1]
+    state[0] = splat(<real>rho) * state[0] + splat(<real>(1 - rho)) * (g * g)
+    return w - splat(<real>learning_rate) * g / (square_root(state[0]) + splat(<real>epsilon))
+
+
 # --- runs of the flat vector ------------------------------------------------------------------
 
 

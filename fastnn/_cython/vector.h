@@ -109,11 +109,16 @@ static inline vector sign_bit(vector x) { return (vector)((vector_bits)x & ((bit
 static inline vector magnitude(vector x) { return (vector)((vector_bits)x & ~((bits)1 << (8 * sizeof(real) - 1))); }
 static inline vector with_sign(vector x, vector sign) { return (vector)((vector_bits)x | (vector_bits)sign); }
 
-/* n - a d, exact but for its own rounding, where a is n / d but for a rounding. */
+/* n - a d, exact but for its own rounding, where n is a d, or a is n / d, but for a rounding. */
 static inline vector remainder_of(vector n, vector a, vector d)
 {
-#if defined(__FMA__) || defined(__aarch64__)
-    return n - a * d; /* one fused operation */
+    /* One fused operation.  Not left to the compiler: it would take x y - x y for 0. */
+#if defined(__FMA__) && defined(FASTNN_X86)
+    return (vector)FASTNN_X86(fnmadd)(a, d, n);
+#elif defined(__FMA__) || defined(__aarch64__)
+    for (int l = 0; l < LANES; l++)
+        n[l] = REAL_IS_FLOAT ? __builtin_fmaf(-a[l], d[l], n[l]) : __builtin_fma(-a[l], d[l], n[l]);
+    return n;
 #else
     /* Products of halves are exact (Dekker, 1971). */
     const vector_bits high_half = (vector_bits){0} + ((bits)-1 << (MANTISSA / 2 + 1));

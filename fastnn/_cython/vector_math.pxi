@@ -1,4 +1,4 @@
-# exp, log, sigmoid, tanh and gelu of a register, without a branch.
+# exp, log and the curves made of them, of a register, without a branch.
 #
 # The polynomials are those of fastnn/_polynomials.py, which also says how they were made; their
 # error is far below the last bit.  ln 2 is split in two so that n * LN2_HIGH is exact (Cody and
@@ -8,9 +8,10 @@
 
 cdef extern from "polynomials.h" nogil:  # setup.py writes it
     enum:
-        EXP_COUNT, LOG_COUNT, TANH_HALF_N_COUNT, TANH_HALF_D_COUNT, MILLS_COUNT
+        EXP_COUNT, LOG_COUNT, LOG1P_COUNT, TANH_HALF_N_COUNT, TANH_HALF_D_COUNT, MILLS_COUNT
     const real* EXP
     const real* LOG
+    const real* LOG1P
     const real* TANH_HALF_N
     const real* TANH_HALF_D
     const real* MILLS
@@ -36,23 +37,52 @@ cdef inline vector expm1_reduced(vector r) noexcept nogil:
     return r * r * polynomial(r, EXP, EXP_COUNT) + r
 
 
+cdef inline vector exp_reduced(vector r, vector lost) noexcept nogil:
+    """exp(r + lost) for |r| <= ln(2) / 2; `lost` does not count in float32."""
+    cdef vector one_plus_r
+    if SINGLE:
+        return expm1_reduced(r) + splat(1)
+    # Put back what rounding took from r and from 1 + r.
+    one_plus_r = splat(1) + r
+    return one_plus_r + (
+        r * r * polynomial(r, EXP, EXP_COUNT) + (lost + (r - (one_plus_r - splat(1))))
+    )
+
+
+cdef inline vector scale_forth() noexcept nogil:
+    """2^64, in float64 2^512.
+
+    Where 2^n, or a result, may be subnormal, it is scaled by this, exactly, and then back: so it
+    is rounded once.
+    """
+    return splat(1.8446744073709552e19 if SINGLE else 1.3407807929942597e154)
+
+
+cdef inline vector scale_back() noexcept nogil:
+    return splat(5.421010862427522e-20 if SINGLE else 7.458340731200207e-155)
+
+
 cdef inline vector exp_negative(vector x) noexcept nogil:
     """exp(x) for x <= 0 or NaN; subnormal results are rounded once, -inf gives 0."""
-    cdef vector shifted, r_lost, one_plus_r, power
+    cdef vector shifted
     # Below the clamp the result is 0 all the same, and n stays within the exponent's range.
     x = maximum(splat(-104.0 if SINGLE else -746.0), x)
     cdef vector r = exp_reduce(x, &shifted)
-    # 2^n may be subnormal: scale by 2^(n + 64) first, exactly, then by 2^-64.
-    if SINGLE:
-        power = expm1_reduced(r) + splat(1)
-        return power * power_of_two(shifted, 64) * splat(5.421010862427522e-20)
-    # Put back what rounding took from r and from 1 + r.
-    r_lost = exp_reduce_lost(x, shifted, r)
-    one_plus_r = splat(1) + r
-    power = one_plus_r + (
-        r * r * polynomial(r, EXP, EXP_COUNT) + (r_lost + (r - (one_plus_r - splat(1))))
+    cdef vector power = exp_reduced(r, exp_reduce_lost(x, shifted, r))
+    return power * power_of_two(shifted, 64 if SINGLE else 512) * scale_back()
+
+
+cdef inline vector exp(vector x) noexcept nogil:
+    """exp(x) of any x: inf beyond the largest number, and below 0 as `exp_negative`."""
+    cdef vector shifted, power
+    x = minimum(splat(89.0 if SINGLE else 710.0), maximum(splat(-104.0 if SINGLE else -746.0), x))
+    cdef vector r = exp_reduce(x, &shifted)
+    power = exp_reduced(r, exp_reduce_lost(x, shifted, r))
+    # 2^n in two factors, either of them normal.
+    shifted = shifted + splat(64 if SINGLE else 512) * where_less(x, splat(0), splat(1), splat(-1))
+    return power * power_of_two(shifted, 0) * where_less(
+        x, splat(0), scale_back(), scale_forth()
     )
-    return power * power_of_two(shifted, 512) * splat(7.458340731200207e-155)
 
 
 cdef inline vector sigmoid(vector x) noexcept nogil:
@@ -186,3 +216,101 @@ cdef inline vector log_of_one_minus(vector a) noexcept nogil:
     """ln(1 - a) for 0 <= a < 1, with the bits of a that 1 - a loses."""
     cdef vector rest = splat(1) - a
     return log(rest) + ((splat(1) - rest) - a) / rest
+
+
+cdef inline vector elu(vector z, real alpha, vector* derivative) noexcept nogil:
+    """z if z > 0, else alpha (exp(z) - 1).  OUT: derivative, 1 or alpha exp(z)."""
+    cdef vector shifted
+    # At the clamp, and only near it, n is so low that power_of_two gives 0.
+    cdef vector lowest = splat(-88.02969193111305 if SINGLE else -709.0895657128241)
+    cdef vector x = maximum(lowest, minimum(splat(0), z))
+    cdef vector r = exp_reduce(x, &shifted)
+    # With s = alpha 2^n it is s (exp(r) - 1) + (s - alpha).
+    cdef vector scale = splat(alpha) * power_of_two(shifted, 0)
+    cdef vector rest = scale - splat(alpha)
+    cdef vector below = scale * expm1_reduced(r)
+    derivative[0] = where_positive(z, splat(1), below + scale)
+    if not SINGLE:
+        below = below + (
+            (scale - (rest + splat(alpha))) + scale * exp_reduce_lost(x, shifted, r)
+        )
+    below = with_sign(below + rest, sign_bit(z))  # -0 for -0
+    return where_positive(z, z, below)
+
+
+cdef inline vector softplus(vector z, vector* derivative) noexcept nogil:
+    """log(1 + exp(z)) = max(z, 0) + log1p(e), e = exp(-|z|).  OUT: derivative, sigmoid(z)."""
+    cdef vector e = exp_negative(-magnitude(z))
+    cdef vector s = e / (e + splat(2))
+    cdef vector square = s * s
+    derivative[0] = where_less(z, splat(0), e, splat(1)) / (e + splat(1))
+    # 2 s = e - s e keeps the last bits of e.
+    return maximum(splat(0), z) + (
+        e - s * (e - square * polynomial(square, LOG1P, LOG1P_COUNT))
+    )
+
+
+cdef inline vector gate(
+    vector z, vector x, vector w, vector lost, vector slope, vector* derivative
+) noexcept nogil:
+    """z sigmoid(v) with v = w + lost for z >= 0, -(w + lost) for z < 0.
+
+    x is |z|, but no more than where exp(-w) z is 0; `slope` is v'.  OUT: derivative,
+    s + z s (1 - s) v' with s = sigmoid(v): for z < 0 (1 - s) (1 - x s v'), s = sigmoid(|v|), and
+    for z >= 0 the rest of that to 1.
+    """
+    cdef vector shifted, power, e, denominator, inverse, tail, factor, low, numerator, value
+    cdef vector high = exp_reduce(-w, &shifted)
+    cdef vector rest = -lost
+    if not SINGLE:
+        rest = exp_reduce_lost(-w, shifted, high) - lost
+    cdef vector r = high + rest
+    # As in exp_negative: exp(-w) may be subnormal where its product with z is not.
+    power = exp_reduced(r, (high - r) + rest) * power_of_two(shifted, 64 if SINGLE else 512)
+    e = power * scale_back()
+    denominator = e + splat(1)
+    inverse = splat(1) / denominator
+    tail = power * inverse * (splat(1) - x * slope * inverse) * scale_back()
+    derivative[0] = where_less(z, splat(0), tail, splat(1) - tail)
+    factor = where_less(z, splat(0), power, splat(1))
+    low = where_less(z, splat(0), -x, z)
+    numerator = low * factor
+    value = numerator * inverse
+    if not SINGLE:
+        # Correct the quotient by its remainder, and by what rounding took from its two parts.
+        value = value + inverse * (
+            (remainder_of(numerator, value, denominator) - remainder_of(numerator, low, factor))
+            - value * (e - (denominator - splat(1)))
+        )
+        value = where_less(x, z, z, with_sign(value, sign_bit(z)))  # infinity, and -0
+    return value * where_less(z, splat(0), scale_back(), splat(1))
+
+
+cdef inline vector silu(vector z, vector* derivative) noexcept nogil:
+    """z sigmoid(z).  OUT: derivative, s + z s (1 - s) with s = sigmoid(z)."""
+    cdef vector x = minimum(splat(110.0 if SINGLE else 760.0), magnitude(z))
+    return gate(z, x, x, splat(0), splat(1), derivative)
+
+
+cdef inline vector gelu_tanh(vector z, vector* derivative) noexcept nogil:
+    """z sigmoid(2 u), 2 u = z (k + c z^2) with k = sqrt(8 / pi), c = 0.044715 k.
+
+    An error of 2 u is a relative one of the exponential: it is computed with twice the digits.
+    OUT: derivative, s + z s (1 - s) 2 u' with s = sigmoid(2 u), 2 u' = k + 3 c z^2.
+    """
+    cdef vector k = splat(1.5957691216057308)
+    cdef vector k_low = splat(-4.534068042105272e-08 if SINGLE else -9.96930880911092e-17)
+    cdef vector c = splat(0.07135481627260025)
+    cdef vector c_low = splat(2.3988323959931355e-09 if SINGLE else -6.175149918155315e-19)
+    cdef vector x = minimum(splat(11.0 if SINGLE else 22.0), magnitude(z))
+    cdef vector square = x * x
+    cdef vector cubic = c * square
+    cdef vector lost = k_low + (c_low * square - c * remainder_of(square, x, x))
+    # k + cubic, and what rounding took from either (Knuth's two-sum, but of c square itself).
+    cdef vector factor = k + cubic
+    cdef vector added = factor - k
+    lost = lost + ((k - (factor - added)) - remainder_of(added, c, square))
+    cdef vector w = x * factor
+    return gate(
+        z, x, w, x * lost - remainder_of(w, x, factor), k + splat(3) * cubic, derivative
+    )

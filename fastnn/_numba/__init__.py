@@ -3,12 +3,12 @@
 compiling.py    how functions are compiled, and when
 tile.py         the register tile, and what else plain loops cannot say
 vector_math.py  exp, log, sigmoid, tanh, gelu of one number
-activations.py  the table of activations, and softmax
-losses.py       the table of losses, and dZ at the output
+activations.py  the table of activations
+losses.py       the table of losses
 updates.py      the table of optimizers, penalty and clipping
 random.py       the order of the examples, and the masks of dropout
-panels.py       arrays of any strides, and the panels that they are packed into
-gemm.py         the order of the tiles of a matrix product
-layers.py       dense layers on panels, forward and back
-engine.py       whole networks: blocks, mini-batches, epochs
+blocks.py       blocks of examples, packed from arrays of any strides
+layers.py       dense layers on blocks, forward and back
+engine.py       whole networks on one block
+entries.py      what Python calls: all blocks of a call, epochs
 """

@@ -1,20 +1,25 @@
 """How the functions of the Numba kernels are compiled, and when."""
 
+from __future__ import annotations
+
+import functools
 import hashlib
 from pathlib import Path
+from types import FunctionType
 
 import numba
-from numba import types
+import numpy as np
+from numba import carray, types
 
 __all__ = [
     "OPTIONS",
-    "PerDtype",
+    "c_function",
     "codes_of",
-    "dispatch",
     "formula",
     "inlined",
     "jit",
-    "jit_for",
+    "on_blocks",
+    "on_vectors",
     "per_dtype",
     "reduction",
 ]
@@ -35,53 +40,15 @@ formula = numba.njit(forceinline=True, **INNER)
 LLVM then makes a loop over vectors."""
 
 inlined = numba.njit(inline="always", **INNER)
-"""The same of a function that is called at one place: Numba makes it part of that one before it
-compiles, and neither LLVM nor the linker sees it twice."""
+"""The same of a function that Numba makes part of its callers before it compiles them: a chain
+of calls would compile all that is below once more at each of its links."""
 
 reduction = numba.njit(**INNER | {"fastmath": {"contract", "reassoc"}})
 """The same as `jit` of a function whose sums may be added up in vectors, lane by lane."""
 
 
-def jit_for(row):
-    """The same as `jit` of a loop that is made for each row of a table, for that row's formula.
-
-    The formula's name becomes part of its own: Numba counts functions of one name, and code from
-    the cache, where another process counted them, would take one row's loop for another's.
-    """
-
-    def decorate(function):
-        maker = function.__qualname__.split(".")[0].strip("_")
-        function.__name__ = function.__qualname__ = f"{maker}_of_{row.__name__}"
-        return jit(function)
-
-    return decorate
-
-
-def codes_of(formulas, table):
-    """The code of each formula's row: None where the table has no such row."""
-    codes = {name: row.code for name, row in table.items()}
-    return {name: codes.get(name) for name in formulas}
-
-
-def dispatch(functions):
-    """Make ``f(code, ...)``, which calls ``functions[code](...)``; an unknown code raises.
-
-    Numba has no table of functions: this is a chain of ifs, written as source.  Its name says
-    what it chooses from (see `jit_for`).
-    """
-    name = "_or_".join(function.__name__ for function in functions.values())
-    cases = [f"    if code == {code}:\n        return f{code}(*arguments)\n" for code in functions]
-    names = {f"f{code}": function for code, function in functions.items()}
-    names["__name__"] = __name__
-    source = "".join(
-        [f"def {name}(code, *arguments):\n", *cases, "    raise ValueError('unknown code')\n"]
-    )
-    exec(source, names)
-    return jit(names[name])
-
-
 def _edition():
-    """A short hash of all sources that compiled code is made of.
+    """A short hash of all sources that compiled code is made of, part of its name in the cache.
 
     Numba's cache looks at the file of the function that it keeps, and at no other: a new
     edition of a room behind it must not be answered with the old machine code.
@@ -95,28 +62,65 @@ def _edition():
 EDITION = _edition()
 
 
-class PerDtype(dict):
-    """A function, compiled for a dtype when first asked for: ``function["f"](...)``.
+def _kept(compiler, signature, function, **options):
+    """Compile, or take the result from the disk, if there is a folder that one may write to."""
+    try:
+        return compiler(signature, cache=True, **options)(function)
+    except RuntimeError:  # no folder
+        return compiler(signature, **options)(function)
 
-    Numba keeps the result on disk, if there is a folder that it may write to.
-    ``parameters(real)`` are the types of its parameters.
-    """
 
-    def __init__(self, parameters, function):
-        super().__init__()
-        self.parameters, self.function = parameters, function
-        function.__qualname__ = f"{function.__name__}_{EDITION}"  # the cache's name for it
+def _signature(function, real):
+    """The types of the parameters, from their annotations, which may name the dtype `real`."""
+    names = function.__globals__ | {"real": real}
+    return tuple(eval(kind, names) for kind in function.__annotations__.values())
 
-    def __missing__(self, char):
-        signature = self.parameters(types.float32 if char == "f" else types.float64)
-        try:
-            compiled = numba.njit(signature, cache=True, **OPTIONS)(self.function)
-        except RuntimeError:  # no folder to keep it in
-            compiled = numba.njit(signature, **OPTIONS)(self.function)
+
+def per_dtype(function):
+    """Decorator of an entry from Python: ``function("f")`` is compiled when first asked for."""
+    function.__qualname__ = f"{function.__name__}_{EDITION}"
+
+    @functools.cache
+    def compiled(char):
+        signature = _signature(function, types.float32 if char == "f" else types.float64)
         # The function itself: its types are known, Numba need not look at them in each call.
-        return self.setdefault(char, compiled.overloads[signature].entry_point)
+        return _kept(numba.njit, signature, function, **OPTIONS).overloads[signature].entry_point
+
+    return compiled
 
 
-def per_dtype(parameters):
-    """Decorator that makes a `PerDtype`."""
-    return lambda function: PerDtype(parameters, function)
+# --- rows of the tables: C functions, called by their address -----------------------------
+
+ARRAY, INT, FLOAT = types.voidptr, types.intp, types.float64
+loop = real = None  # in the templates: the loop of the row, and the dtype
+
+
+def on_blocks(x: ARRAY, y: ARRAY, out: ARRAY, n: INT, width: INT, alpha: FLOAT):
+    """``loop(x, y, out, n, width, alpha)`` on arrays (n, width), flat."""
+    size = n * width
+    x, y, out = carray(x, size, real), carray(y, size, real), carray(out, size, real)
+    loop(x, y, out, n, width, real(alpha))
+
+
+def on_vectors(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, constants: ARRAY):
+    """The same on flat vectors; the loop knows how many there are in state."""
+    scalars, constants = carray(scalars, 3, np.float64), carray(constants, 3, np.float64)
+    w, gradient, state = carray(w, n, real), carray(gradient, n, real), carray(state, (3, n), real)
+    loop(w, gradient, state, scalars, constants)
+
+
+def c_function(template, name, char, made):
+    """A template with the loop that was made for a row, compiled: for a row of a network, when
+    it is first asked for, so that a network waits for its own rows and not for all."""
+    names = template.__globals__ | {"loop": formula(made), "real": np.dtype(char).type}
+    function = FunctionType(template.__code__, names, template.__name__)
+    # Numba counts functions of one name, and code from the cache, where another process counted
+    # them, would take one row's loop for another's.
+    function.__qualname__ = f"{name}_{char}_{EDITION}"
+    options = {name: value for name, value in OPTIONS.items() if name != "nogil"}
+    return _kept(numba.cfunc, types.void(*_signature(template, None)), function, **options)
+
+
+def codes_of(formulas, table):
+    """The code of each formula's row: None where the table has no such row."""
+    return {name: table[name].code if name in table else None for name in formulas}

@@ -4,66 +4,54 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn._numba.activations import activate_panels, derivative_panels
+from fastnn._numba.blocks import clear_padding, multiply_by
 from fastnn._numba.compiling import inlined, jit, reduction
 from fastnn._numba.layers import add_gradients, dense_backward, dense_forward
-from fastnn._numba.losses import output_cost, output_derivative
-from fastnn._numba.panels import clear_padding, pack, panels_of
 from fastnn._numba.random import drop
-from fastnn._numba.tile import panel_of
-from fastnn._numba.updates import clip, decay_run, penalize, update_run
+from fastnn._numba.tile import call
+from fastnn._numba.updates import clip, decay, penalize
 
 __all__ = [
-    "B_START", "CODE", "D_of", "Data", "Masks", "N_IN", "N_OUT", "Plan", "Rule", "W_START", "Work",
-    "backward_block", "block_of", "forward_block", "gradient_block", "keep_epoch", "pack_data",
-    "sum_of_differences", "take_step", "total_of",
+    "LAYER", "Loss", "Masks", "Net", "Rule", "backward_block", "derivative_of_layer",
+    "forward_block", "gradient_block", "rows_of", "update_parameters",
 ]  # fmt: skip
 
+LAYER = np.dtype(
+    [(name, np.int64) for name in ("n_in", "n_out", "W", "b", "A", "D", "dZ", "dA_prev")]
+    + [(name, np.float64) for name in ("alpha", "keep")]
+    + [(name, np.int64) for name in ("activate", "backward")]
+)
+"""A layer: where W and b begin in the flat vector; in which row of a block's memory A, D, dZ and
+dA_prev begin, D = -1 for a layer that has none; and the addresses of its activation's loops."""
 
-class Plan(NamedTuple):
-    """What a network is made of."""
+
+class Loss(NamedTuple):
+    """The loss: a LossSpec, with the addresses of its loops."""
+
+    alpha: float
+    paired: bool
+    sums: int
+    derivatives: int
+
+
+class Net(NamedTuple):
+    """A network, and the memory of a block."""
 
     layers: Any
-    """int64: a row for each layer, as `LAYER` names it."""
-    numbers: Any
-    """float64: alpha and keep of each layer."""
-    loss: Any
-    """(code, alpha, paired)."""
-
-
-# Of a row of `Plan.layers`: the places of W and b in the flat vector; the features of A and of
-# D that come before, which are kept for the layers from z alone, or in dropout.
-N_IN, N_OUT, CODE, FROM_Z, W_START, B_START, A_START, D_START = range(8)
-
-
-class Data(NamedTuple):
-    """The examples of a call; weights and order may be empty."""
-
-    X: Any
-    Y: Any
-    weights: Any
-    order: Any
-    batch_size: int
-
-
-class Work(NamedTuple):
-    """The memory of a block, in panels, and of the blocks that are packed ahead."""
-
-    X: Any
-    Y: Any
-    weights: Any
-    A: Any
-    D: Any
-    dZ: Any
-    dZ_prev: Any
-    features: Any
-    slab: Any
+    loss: Loss
+    parameters: Any
+    packed: Any
+    """(blocks, n[0] + n[L] + 1, width): X, Y and the weights of some blocks of examples."""
+    memory: Any
+    """(rows, width): see `LAYER`; the last row is for the losses of the examples."""
+    scratch: Any
+    """Flat."""
 
 
 class Rule(NamedTuple):
-    """How the parameters follow their gradient: an UpdateSpec, with an array of constants."""
+    """How the parameters follow their gradient: an UpdateSpec, with the address of its loop."""
 
-    code: int
+    update: int
     constants: Any
     l2: float
     decay: float
@@ -71,183 +59,149 @@ class Rule(NamedTuple):
 
 
 class Masks(NamedTuple):
-    """Of dropout: whether there is any, and what the masks of a block depend on."""
+    """What the masks of dropout of a block depend on, beside the layer."""
 
-    on: bool
     seed: int
     step: int
     first: int
 
 
 @inlined
-def panels_in(memory, start, n, columns):
-    """The panels of one layer's n features in the memory of all layers."""
-    return memory[start * columns : (start + n) * columns]
+def rows_of(memory, start, n):
+    return memory[start : start + n]
 
 
 @inlined
-def D_of(plan, l, work, columns, masks):
-    """D of a layer; no numbers where g' comes from the output."""
-    n, start = plan.layers[l, N_OUT], plan.layers[l, D_START]
-    if plan.layers[l, FROM_Z] or (masks.on and plan.numbers[l, 1] < 1):
-        return work.D[start * columns : (start + n) * columns]
-    return work.D[:0]
+def W_of(layer, flat):
+    return flat[layer.W : layer.b]
+
+
+@inlined
+def b_of(layer, flat):
+    return flat[layer.b : layer.b + layer.n_out]
 
 
 # --- one block ----------------------------------------------------------------------------
 
 
 @inlined
-def forward_block(plan, parameters, x, count, work, training, masks):
-    """A of all layers, and the D that training needs; return A of the last."""
-    panels = panels_of(count, panel_of(x))
-    columns = panels * panel_of(x)
+def forward_block(net, x, count, masks):
+    """A of all layers, and D of those that have one; return A of the last."""
     A_prev = x
-    for l in range(len(plan.layers)):
-        n_in, n_out, code = plan.layers[l, N_IN], plan.layers[l, N_OUT], plan.layers[l, CODE]
-        alpha, keep = plan.numbers[l, 0], plan.numbers[l, 1]
-        W, b = parameters[plan.layers[l, W_START] :], parameters[plan.layers[l, B_START] :]
-        A = panels_in(work.A, plan.layers[l, A_START], n_out, columns)
-        D = D_of(plan, l, work, columns, masks) if training else work.D[:0]
-        dense_forward(W, b, n_in, n_out, A_prev, panels, A, work.slab)
-        activate_panels(code, A, n_out, alpha, D)
-        if masks.on and keep < 1:
-            if not plan.layers[l, FROM_Z]:
-                D[:] = 1
-                derivative_panels(D, A, D[:0], n_out, code, alpha)
-            drop(A, D, n_out, keep, l + 1, masks)
-        if training:
-            clear_padding(A, n_out, count)
+    for l in range(net.layers.size):
+        layer = net.layers[l]
+        n, width = layer.n_out, x.shape[1]
+        A = rows_of(net.memory, layer.A, n)
+        W, b = W_of(layer, net.parameters), b_of(layer, net.parameters)
+        dense_forward(W, b, A_prev, A)
+        if layer.D < 0:
+            call(layer.activate, (A, A, A, n, width, layer.alpha))
+        else:
+            D = rows_of(net.memory, layer.D, n)
+            call(layer.activate, (A, A, D, n, width, layer.alpha))
+            if layer.keep < 1:
+                drop(A, D, layer.keep, l + 1, masks)
+        clear_padding(A, count)
         A_prev = A
     return A_prev
 
 
-@inlined
-def backward_block(plan, parameters, x, count, work, scale, add, gradients, needs_dX, masks):
-    """From dZ of the last layer those of all others; gradients, unless they have no numbers.
+@jit
+def derivative_of_layer(layer, x, memory, count):
+    """x becomes x g'(Z), from D where the layer has one, else from A."""
+    if layer.D < 0:
+        A = rows_of(memory, layer.A, layer.n_out)
+        call(layer.backward, (x, A, A, layer.n_out, x.shape[1], layer.alpha))
+    else:
+        multiply_by(x, rows_of(memory, layer.D, layer.n_out))
+    clear_padding(x, count)
 
-    Return the panels of dX.
+
+@inlined
+def backward_block(net, x, count, gradients, needs_dX):
+    """From dZ of the last layer those of all others; return dX, if it is needed.
+
+    gradients grow by those of the block, unless they have no numbers.
     """
-    panels = panels_of(count, panel_of(x))
-    columns = panels * panel_of(x)
-    dZ, dZ_prev = work.dZ, work.dZ_prev
-    for l in range(len(plan.layers) - 1, -1, -1):
-        n_in, n_out = plan.layers[l, N_IN], plan.layers[l, N_OUT]
-        delta, below = dZ[: n_out * columns], dZ_prev[: n_in * columns]
-        A_prev = panels_in(work.A, plan.layers[l - 1, A_START], n_in, columns) if l else x
-        if l or needs_dX:
-            W = parameters[plan.layers[l, W_START] :]
-            dense_backward(W, n_in, n_out, delta, panels, below, work.slab)
+    dA_prev = x
+    for l in range(net.layers.size - 1, -1, -1):
+        layer = net.layers[l]
+        dZ = rows_of(net.memory, layer.dZ, layer.n_out)
         if gradients.size:
-            dW, db = gradients[plan.layers[l, W_START] :], gradients[plan.layers[l, B_START] :]
-            add_gradients(
-                delta, n_out, A_prev, n_in, panels, scale, add, dW, db, work.features, work.slab
-            )
+            A_prev = rows_of(net.memory, net.layers[l - 1].A, layer.n_in) if l else x
+            dW, db = W_of(layer, gradients), b_of(layer, gradients)
+            add_gradients(dZ, A_prev, dW, db, net.scratch)
+        if l or needs_dX:
+            dA_prev = rows_of(net.memory, layer.dA_prev, layer.n_in)
+            dense_backward(W_of(layer, net.parameters), dZ, dA_prev)
         if l:
-            D = D_of(plan, l - 1, work, columns, masks)
-            code, alpha = plan.layers[l - 1, CODE], plan.numbers[l - 1, 0]
-            derivative_panels(below, A_prev, D, n_in, code, alpha)
-            clear_padding(below, n_in, count)
-        dZ, dZ_prev = dZ_prev, dZ
-    return dZ
-
-
-@inlined
-def gradient_block(plan, parameters, x, y, weights, count, work, scale, add, gradients, masks):
-    """Return the sum of the losses of one block; gradients become, or grow by, scale * dJ."""
-    A = forward_block(plan, parameters, x, count, work, gradients.size > 0, masks)
-    last = len(plan.layers) - 1
-    n = plan.layers[last, N_OUT]
-    cost = output_cost(A, y, weights, n, count, plan.loss)
-    if gradients.size:
-        D, dZ = D_of(plan, last, work, weights.size, masks), work.dZ[: A.size]
-        code, alpha = plan.layers[last, CODE], plan.numbers[last, 0]
-        output_derivative(A, D, y, weights, n, plan.loss, code, alpha, dZ)
-        clear_padding(dZ, n, count)
-        backward_block(plan, parameters, x, count, work, scale, add, gradients, False, masks)
-    return cost
-
-
-# --- all blocks of a call -----------------------------------------------------------------
+            derivative_of_layer(net.layers[l - 1], dA_prev, net.memory, count)
+    return dA_prev
 
 
 @reduction
-def sum_of_differences(x):
-    """The sum of x - x: 0, or NaN if there is a NaN or an infinity."""
-    total = x.dtype.type(0)
-    for i in range(x.size):
-        total += x[i] - x[i]
+def weighted_sum(weights, losses, count):
+    total = 0.0
+    for j in range(count):
+        total += float(weights[j]) * float(losses[j])
     return total
 
 
-@inlined
-def pack_weights(data, begin, end, out):
-    """Those of the examples in the panels begin ... end, 1 where there are none; 0 elsewhere."""
-    if data.weights.size:
-        pack(data.weights, data.order, data.batch_size, begin, end, out)
+@jit
+def output_derivative(loss, layer, A, y, weights, total, memory, count):
+    """dZ = weights (A - Y) / total where paired, else weights dA g'(Z) / total."""
+    n, width = A.shape
+    dZ = rows_of(memory, layer.dZ, n)
+    if loss.paired:
+        for i in range(n):
+            for j in range(width):
+                dZ[i, j] = A[i, j] - y[i, j]
     else:
-        out[:] = 1
+        call(loss.derivatives, (A, y, dZ, n, width, loss.alpha))
+        derivative_of_layer(layer, dZ, memory, count)
+    scale = A.dtype.type(1 / total)
+    for i in range(n):
+        for j in range(width):
+            dZ[i, j] *= weights[j] * scale
+    clear_padding(dZ, count)
 
 
 @inlined
-def pack_data(data, begin, end, work):
-    """The panels begin ... end of an epoch."""
-    pack(data.X, data.order, data.batch_size, begin, end, work.X)
-    pack(data.Y, data.order, data.batch_size, begin, end, work.Y)
-    pack_weights(data, begin, end, work.weights[: (end - begin) * panel_of(work.X)])
+def gradient_block(net, block, count, total, gradients, masks):
+    """Return the sum of the weighted losses of one block.
+
+    gradients grow by those of this sum / total, unless they have no numbers.
+    """
+    last = net.layers[net.layers.size - 1]
+    n_in, n_out = net.layers[0].n_in, last.n_out
+    x, y, weights = block[:n_in], block[n_in : n_in + n_out], block[n_in + n_out]
+    A = forward_block(net, x, count, masks)
+    losses = net.memory[net.memory.shape[0] - 1]
+    call(net.loss.sums, (A, y, losses, n_out, x.shape[1], net.loss.alpha))
+    if gradients.size:
+        output_derivative(net.loss, last, A, y, weights, total, net.memory, count)
+        backward_block(net, x, count, gradients, False)
+    return weighted_sum(weights, losses, count)
+
+
+# --- the update ---------------------------------------------------------------------------
 
 
 @inlined
-def total_of(data, first, count):
-    """What the sums over so many examples are divided by."""
-    if data.weights.size == 0:
-        return float(max(count, 1))
-    total = 0.0
-    for j in range(first, first + count):
-        total += data.weights[0, data.order[j] if data.order.size else j]
-    return total if total != 0 else 1.0
-
-
-@inlined
-def block_of(work, plan, at, panels, panel):
-    """X, Y and weights of the block that begins at a panel of those that are packed."""
-    n_x, n_y = plan.layers[0, N_IN], plan.layers[len(plan.layers) - 1, N_OUT]
-    start, stop = at * panel, (at + panels) * panel
-    return (
-        work.X[n_x * start : n_x * stop],
-        work.Y[n_y * start : n_y * stop],
-        work.weights[start:stop],
-    )
-
-
-# --- training -----------------------------------------------------------------------------
-
-
-@inlined
-def take_step(plan, parameters, gradients, state, scalars, rule):
+def update_parameters(net, gradients, state, scalars, rule):
     """One step of the optimizer; return what the penalty adds to the cost."""
     penalty = 0.0
     if rule.l2 != 0:
-        for l in range(len(plan.layers)):
-            W = slice(plan.layers[l, W_START], plan.layers[l, B_START])
-            penalty += penalize(parameters[W], rule.l2, gradients[W])
+        for layer in net.layers:
+            W = W_of(layer, net.parameters)
+            penalty += penalize(W, rule.l2, W_of(layer, gradients))
     if rule.clip_norm < np.inf:
         clip(gradients, rule.clip_norm)
     if rule.decay != 0:
-        for l in range(len(plan.layers)):
-            W = slice(plan.layers[l, W_START], plan.layers[l, B_START])
-            decay_run(parameters[W], scalars[0] * rule.decay)
-    update_run(rule.code, parameters, gradients, state, scalars, rule.constants)
+        for layer in net.layers:
+            decay(W_of(layer, net.parameters), scalars[0] * rule.decay)
+    call(
+        rule.update,
+        (net.parameters, gradients, state, net.parameters.size, scalars, rule.constants),
+    )
     return penalty
-
-
-@jit
-def keep_epoch(parameters, state, before):
-    """Copy the parameters and the state."""
-    n = parameters.size
-    for i in range(n):
-        before[i] = parameters[i]
-    for s in range(state.shape[0]):
-        row, copy = state[s], before[(s + 1) * n : (s + 2) * n]
-        for i in range(n):
-            copy[i] = row[i]

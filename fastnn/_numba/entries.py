@@ -1,332 +1,239 @@
-"""What is called from Python: functions with given types, compiled once for each dtype.
+"""What is called from Python: functions of given types, compiled once for each dtype.
 
-With these types, arrays of any layout go to the same machine code, read-only ones too.
+With these types, arrays of any strides go to the same machine code, read-only ones too.
 Where an array may be left out, an empty one stands for it.
 """
 
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
 import numpy as np
 from numba import types
 
-from fastnn._numba.activations import CODES_FROM_Z, activate_panels, derivative_panels
-from fastnn._numba.compiling import per_dtype
+from fastnn._numba.blocks import blocks_in, pack, place_of, unpack
+from fastnn._numba.compiling import inlined, jit, per_dtype
 from fastnn._numba.engine import (
-    CODE,
-    N_OUT,
-    D_of,
-    Data,
+    LAYER,
+    Loss,
     Masks,
-    Plan,
+    Net,
     Rule,
-    Work,
     backward_block,
-    block_of,
+    derivative_of_layer,
     forward_block,
     gradient_block,
-    keep_epoch,
-    pack_data,
-    sum_of_differences,
-    take_step,
-    total_of,
+    rows_of,
+    update_parameters,
 )  # fmt: skip
-from fastnn._numba.layers import sum_of_row
-from fastnn._numba.losses import output_cost, output_derivative
-from fastnn._numba.panels import clear_padding, pack, panels_of, unpack
 from fastnn._numba.random import shuffle_rows
-from fastnn._numba.tile import panel_of
-from fastnn._numba.updates import decay_run, update_run
-from fastnn._specifications import LossSpec
 
 __all__ = [
-    "activate",
-    "activation_backward",
-    "all_finite",
+    "PROGRESS",
+    "Data",
     "backward",
     "forward",
     "gradients",
-    "output",
+    "jacobian",
     "shuffle",
     "train",
     "update",
 ]
 
-INT, FLOAT, WORD = types.int64, types.float64, types.uint64
-INTEGERS, FLOATS = types.Array(INT, 1, "C"), types.Array(FLOAT, 1, "A")
-ORDER = types.Array(types.uint32, 1, "C")
-LOSS = types.NamedTuple([INT, FLOAT, types.boolean], LossSpec)
-PLAN = types.NamedTuple([types.Array(INT, 2, "C"), types.Array(FLOAT, 2, "C"), LOSS], Plan)
-RULE = types.NamedTuple([INT, types.Array(FLOAT, 1, "C"), FLOAT, FLOAT, FLOAT], Rule)
+
+class Data(NamedTuple):
+    """The examples of a call; weights may be empty, and so may the rows of order."""
+
+    X: Any
+    Y: Any
+    weights: Any
+    order: Any
+    batch_size: int
 
 
-def _matrix(real):
-    return types.Array(real, 2, "A")
+PROGRESS = np.dtype(
+    [(name, np.int64) for name in ("epoch", "block", "step", "packed", "packed_end")]
+    + [(name, np.float64) for name in ("batch_cost", "epoch_cost", "total")]
+)
+"""What training goes on from: the block in the epoch; the step; which blocks are packed, counted
+through all epochs; the costs so far, and the total of the batch."""
 
 
-def _flat(real):
-    return types.Array(real, 1, "C")
+# --- types of parameters: for an array of `real` numbers, real[:, :] of any strides -------
+
+real = types.float32  # for the eye: `per_dtype` puts each dtype in its place
+
+INT, FLOAT, WORD, BOOL = types.int64, types.float64, types.uint64, types.boolean
+LAYERS, AT = numba.from_dtype(LAYER)[::1], numba.from_dtype(PROGRESS)[::1]
+LOSS = types.NamedTuple([FLOAT, BOOL, INT, INT], Loss)
+RULE = types.NamedTuple([INT, FLOAT[::1], FLOAT, FLOAT, FLOAT], Rule)
+MASKS = types.NamedTuple([WORD, INT, INT], Masks)
 
 
-def _data(real):
-    return types.NamedTuple([_matrix(real), _matrix(real), _matrix(real), ORDER, INT], Data)
+def NET(real):
+    memory = real[::1], real[:, :, ::1], real[:, ::1], real[::1]
+    return types.NamedTuple([LAYERS, LOSS, *memory], Net)
 
 
-def _work(real):
-    return types.NamedUniTuple(_flat(real), len(Work._fields), Work)
+def DATA(real):
+    return types.NamedTuple([*[real[:, :]] * 3, types.uint32[:, ::1], INT], Data)
 
 
-# What training goes on from: the epoch and the panel in it; the panels that are packed; the
-# step; and, as float64, the cost of the batch and of the epoch, and the total of the batch.
-EPOCH, PANEL, PACKED, PACKED_END, STEP = range(5)
-BATCH_COST, EPOCH_COST, TOTAL = range(3)
+# --- some examples, block by block --------------------------------------------------------
 
 
-# --- networks -----------------------------------------------------------------------------
+@inlined
+def pack_examples(net, X, Y, first):
+    """The block of X and Y that begins at an example; return how many examples it has."""
+    q, order = first // net.packed.shape[2], np.empty(0, np.uint32)
+    pack(X, order, X.shape[1], q, q + 1, net.packed, 0)
+    pack(Y, order, X.shape[1], q, q + 1, net.packed, X.shape[0])
+    return min(net.packed.shape[2], X.shape[1] - first)
 
 
-@per_dtype(
-    lambda real: (
-        PLAN, _flat(real), _matrix(real), _matrix(real), INT, _work(real), types.boolean,
-    )
-)  # fmt: skip
-def forward(plan, parameters, X, A, columns, work, check):
-    """A[L] of all examples.  Return False if `check` and X is not finite."""
-    order, masks = np.empty(0, np.uint32), Masks(False, np.uint64(0), 0, 0)
-    m, panel = X.shape[1], panel_of(parameters)
-    for first in range(0, m, columns):
-        count = min(columns, m - first)
-        begin, panels = first // panel, panels_of(count, panel)
-        x = work.X[: X.shape[0] * panels * panel]
-        pack(X, order, m, begin, begin + panels, x)
-        if check and not np.isfinite(sum_of_differences(x)):
-            return False
-        unpack(forward_block(plan, parameters, x, count, work, False, masks), first, count, A)
-    return True
+@per_dtype
+def forward(net: NET(real), X: real[:, :], A: real[:, :], masks: MASKS):
+    """A[L] of all examples."""
+    x = net.packed[0, : X.shape[0]]
+    for first in range(0, X.shape[1], x.shape[1]):
+        count = pack_examples(net, X, X[:0], first)
+        own = Masks(masks.seed, masks.step, masks.first + first)
+        unpack(forward_block(net, x, count, own), first, count, A)
 
 
-@per_dtype(
-    lambda real: (
-        PLAN, _flat(real), _data(real), FLOAT, INT, INT, INT, _flat(real), _work(real),
-    )
-)  # fmt: skip
-def gradients(plan, parameters, data, total, begin, end, columns, gradients, work):
-    """Return what the examples begin ... end add to the cost, and add to the gradients."""
-    masks = Masks(False, np.uint64(0), 0, 0)
-    panel, cost = panel_of(parameters), 0.0
-    for first in range(begin, end, columns):
-        count = min(columns, end - first)
-        at, panels = first // panel, panels_of(count, panel)
-        pack_data(data, at, at + panels, work)
-        x, y, weights = block_of(work, plan, 0, panels, panel)
-        cost += gradient_block(
-            plan, parameters, x, y, weights, count, work, 1 / total, first > 0, gradients, masks
-        )
+@per_dtype
+def gradients(net: NET(real), data: DATA(real), total: FLOAT, gradients: real[::1]):
+    """Return what the examples add to the cost; gradients grow by theirs."""
+    cost, masks = 0.0, Masks(np.uint64(0), 0, 0)
+    width, m = net.packed.shape[2], data.X.shape[1]
+    for q in range(blocks_in(m, width)):
+        pack_data(net, data, data.order[0], q, q + 1)
+        count = min(width, m - q * width)
+        cost += gradient_block(net, net.packed[0], count, total, gradients, masks)
     return cost / total
 
 
-@per_dtype(
-    lambda real: (
-        PLAN, _flat(real), _matrix(real), _matrix(real), INT, INT, INT, types.boolean, FLOAT,
-        _flat(real), _matrix(real), _work(real),
-    )
-)  # fmt: skip
-def backward(plan, parameters, X, dA, begin, end, columns, forward, scale, gradients, dX, work):
-    """From dA at the output: gradients grow by scale * their sums; dX, unless it is empty."""
-    order, masks = np.empty(0, np.uint32), Masks(False, np.uint64(0), 0, 0)
-    panel, m, last = panel_of(parameters), X.shape[1], len(plan.layers) - 1
-    n, code, alpha = plan.layers[last, N_OUT], plan.layers[last, CODE], plan.numbers[last, 0]
-    for first in range(begin, end, columns):
-        count = min(columns, end - first)
-        at, panels = first // panel, panels_of(count, panel)
-        x, dZ = work.X[: X.shape[0] * panels * panel], work.dZ[: n * panels * panel]
-        pack(X, order, m, at, at + panels, x)
-        pack(dA, order, m, at, at + panels, dZ)
-        if forward:
-            A = forward_block(plan, parameters, x, count, work, True, masks)
-            D = D_of(plan, last, work, panels * panel, masks)
-            derivative_panels(dZ, A, D, n, code, alpha)
-            clear_padding(dZ, n, count)
-        below = backward_block(
-            plan, parameters, x, count, work, scale, first > 0, gradients, dX.size > 0, masks
-        )
-        if dX.size:
-            unpack(below, first, count, dX)
-
-
-@per_dtype(
-    lambda real: (
-        PLAN, _flat(real), _data(real), RULE, types.Array(FLOAT, 2, "A"), types.Array(real, 2, "C"),
-        types.boolean, WORD, INT, FLOATS, INT, INT, _flat(real), _flat(real), _work(real), INTEGERS,
-        types.Array(FLOAT, 1, "C"), INT,
-    )
-)  # fmt: skip
-def train(
-    plan, parameters, data, rule, scalars, state, dropping, seed, first_step, costs, block_panels,
-    chunk_panels, gradients, before, work, progress, sums, blocks,
+@per_dtype
+def backward(
+    net: NET(real), X: real[:, :], dA: real[:, :], runs: BOOL, gradients: real[::1],
+    dX: real[:, :], masks: MASKS,
 ):  # fmt: skip
-    """Go on with training for so many blocks, from where `progress` and `sums` say.
+    """From dA at the output, or, unless the network `runs`, from dZ: gradients, and dX."""
+    last = net.layers[net.layers.size - 1]
+    dZ = rows_of(net.memory, last.dZ, last.n_out)
+    x, da = net.packed[0, : X.shape[0]], net.packed[0, X.shape[0] : X.shape[0] + last.n_out]
+    for first in range(0, X.shape[1], x.shape[1]):
+        count = pack_examples(net, X, dA, first)
+        dZ[:] = da
+        if runs:
+            forward_block(net, x, count, Masks(masks.seed, masks.step, masks.first + first))
+            derivative_of_layer(last, dZ, net.memory, count)
+        dA_prev = backward_block(net, x, count, gradients, dX.size > 0)
+        if dX.size:
+            unpack(dA_prev, first, count, dX)
 
-    before: the parameters and, row by row, the state of the last whole epoch.
-    """
-    panel, m = panel_of(parameters), data.X.shape[1]
-    per_batch = panels_of(data.batch_size, panel)
-    batches = (m + data.batch_size - 1) // data.batch_size
-    last_batch = m - (batches - 1) * data.batch_size
-    per_epoch = (batches - 1) * per_batch + panels_of(last_batch, panel)
+
+@per_dtype
+def jacobian(net: NET(real), X: real[:, :], J: real[:, :, ::1]):
+    """From each output, as if it were the cost, back to the examples."""
+    last = net.layers[net.layers.size - 1]
+    dZ, x = rows_of(net.memory, last.dZ, last.n_out), net.packed[0, : X.shape[0]]
+    for first in range(0, X.shape[1], x.shape[1]):
+        count = pack_examples(net, X, X[:0], first)
+        forward_block(net, x, count, Masks(np.uint64(0), 0, 0))
+        for i in range(last.n_out):
+            dZ[:] = 0
+            dZ[i] = 1
+            derivative_of_layer(last, dZ, net.memory, count)
+            dX = backward_block(net, x, count, net.scratch[:0], True)
+            for j in range(count):
+                for k in range(X.shape[0]):
+                    J[first + j, i, k] = dX[k, j]
+
+
+# --- training -----------------------------------------------------------------------------
+
+
+@inlined
+def pack_data(net, data, order, begin, end):
+    """The blocks begin ... end of an epoch, with weights of 1 where there are none."""
+    n_in = data.X.shape[0]
+    pack(data.X, order, data.batch_size, begin, end, net.packed, 0)
+    pack(data.Y, order, data.batch_size, begin, end, net.packed, n_in)
+    if data.weights.size:
+        pack(data.weights, order, data.batch_size, begin, end, net.packed, n_in + data.Y.shape[0])
+
+
+@jit
+def total_of(weights, order, start, stop):
+    """What the sums over these examples are divided by."""
+    if weights.size == 0:
+        return float(stop - start)
+    total = 0.0
+    for j in range(start, stop):
+        total += weights[0, order[j] if order.size else j]
+    return total if total != 0 else 1.0
+
+
+@jit
+def keep_epoch(parameters, state, before):
+    """Copy the parameters and, row by row, the state."""
+    n = parameters.size
+    before[:n] = parameters
+    for s in range(state.shape[0]):
+        before[(s + 1) * n : (s + 2) * n] = state[s]
+
+
+@per_dtype
+def train(
+    net: NET(real), data: DATA(real), rule: RULE, scalars: FLOAT[:, :], state: real[:, ::1],
+    seed: WORD, first_step: INT, costs: FLOAT[:], gradients: real[::1], before: real[::1],
+    progress: AT, blocks: INT,
+):  # fmt: skip
+    """Go on with training for so many blocks.  before: see `keep_epoch`."""
+    at, width, m, batch_size = progress[0], net.packed.shape[2], data.X.shape[1], data.batch_size
+    batches = blocks_in(m, batch_size)
+    per_epoch = (batches - 1) * blocks_in(batch_size, width)
+    per_epoch += blocks_in(m - (batches - 1) * batch_size, width)
+    now = np.empty(scalars.shape[1])
     for _ in range(blocks):
-        if progress[EPOCH] == costs.size:
+        if at.epoch == costs.size:
             return
-        p, step = progress[PANEL], progress[STEP]
-        batch = p // per_batch
-        first = (p - batch * per_batch) * panel
-        size = data.batch_size if batch < batches - 1 else last_batch
-        count = min(size - first, block_panels * panel)
-        own = data
-        if data.order.size:
-            order = data.order[progress[EPOCH] * m : (progress[EPOCH] + 1) * m]
-            own = Data(data.X, data.Y, data.weights, order, data.batch_size)
-        panels = panels_of(count, panel)
-        if p < progress[PACKED] or p + panels > progress[PACKED_END]:
-            progress[PACKED], progress[PACKED_END] = p, min(p + chunk_panels, per_epoch)
-            pack_data(own, p, progress[PACKED_END], work)
-        if first == 0:
-            sums[BATCH_COST], sums[TOTAL] = 0, total_of(own, batch * data.batch_size, size)
-        x, y, weights = block_of(work, plan, p - progress[PACKED], panels, panel)
-        masks = Masks(dropping, seed, first_step + step, first)
-        sums[BATCH_COST] += (
-            gradient_block(
-                plan,
-                parameters,
-                x,
-                y,
-                weights,
-                count,
-                work,
-                1 / sums[TOTAL],
-                first > 0,
-                gradients,
-                masks,
-            )
-            / sums[TOTAL]
-        )
-        progress[PANEL] += panels
-        if first + count < size:
+        order = data.order[at.epoch % data.order.shape[0]]
+        q = at.block + (at.epoch * per_epoch if order.size else 0)
+        if not at.packed <= q < at.packed_end:
+            many = min(net.packed.shape[0], per_epoch - at.block)
+            at.packed, at.packed_end = q, q + many
+            pack_data(net, data, order, at.block, at.block + many)
+        first, count, batch = place_of(at.block, width, batch_size, m)
+        start, stop = batch * batch_size, min((batch + 1) * batch_size, m)
+        if first == start:
+            gradients[:] = 0
+            at.batch_cost, at.total = 0, total_of(data.weights, order, start, stop)
+        block, masks = net.packed[q - at.packed], Masks(seed, first_step + at.step, first - start)
+        at.batch_cost += gradient_block(net, block, count, at.total, gradients, masks) / at.total
+        at.block += 1
+        if first + count < stop:
             continue
-        sums[EPOCH_COST] += sums[BATCH_COST] + take_step(
-            plan, parameters, gradients, state, scalars[step], rule
-        )
-        progress[STEP] += 1
-        if progress[PANEL] == per_epoch:
-            costs[progress[EPOCH]] = sums[EPOCH_COST] / batches
-            sums[EPOCH_COST] = 0
-            keep_epoch(parameters, state, before)
-            progress[EPOCH], progress[PANEL] = progress[EPOCH] + 1, 0
-            if data.order.size:
-                progress[PACKED_END] = 0
+        now[:] = scalars[at.step]
+        at.epoch_cost += at.batch_cost + update_parameters(net, gradients, state, now, rule)
+        at.step += 1
+        if at.block == per_epoch:
+            costs[at.epoch] = at.epoch_cost / batches
+            at.epoch_cost = 0
+            keep_epoch(net.parameters, state, before)
+            at.epoch, at.block = at.epoch + 1, 0
 
 
-# --- single kernels, some columns at a time -----------------------------------------------
+@per_dtype
+def update(
+    net: NET(real), gradients: real[::1], state: real[:, ::1], scalars: FLOAT[::1], rule: RULE
+):
+    """Return what the penalty adds to the cost."""
+    return update_parameters(net, gradients, state, scalars, rule)
 
 
-@per_dtype(
-    lambda real: (
-        _matrix(real), types.boolean, INT, FLOAT, _matrix(real), _matrix(real), INT,
-    )
-)  # fmt: skip
-def activate(Z, from_output, activation, alpha, A, D, columns):
-    """A = g(Z) and D = g'(Z); with `from_output`, Z is A, and D alone is written."""
-    n, m = Z.shape
-    memory, order = np.empty((2, n * columns), Z.dtype), np.empty(0, np.uint32)
-    from_z = activation in CODES_FROM_Z
-    for first in range(0, m, columns):
-        count, panel = min(columns, m - first), panel_of(Z)
-        panels = panels_of(count, panel)
-        z, d = memory[0, : n * panels * panel], memory[1, : n * panels * panel]
-        pack(Z, order, m, first // panel, first // panel + panels, z)
-        if not from_output:
-            activate_panels(activation, z, n, alpha, d if D.size else d[:0])
-            unpack(z, first, count, A)
-        if D.size and not from_z:
-            d[:] = 1
-            derivative_panels(d, z, d[:0], n, activation, alpha)
-        if D.size:
-            unpack(d, first, count, D)
-
-
-@per_dtype(
-    lambda real: (
-        _matrix(real), _matrix(real), types.boolean, INT, FLOAT, FLOAT, _matrix(real), _flat(real),
-        INT,
-    )
-)  # fmt: skip
-def activation_backward(dA, A, is_derivative, activation, alpha, total, dZ, db, columns):
-    """dZ = dA g'(Z), with g' from A, or with A as g' itself; db = sum(dZ) / total."""
-    n, m = dA.shape
-    memory, order = np.empty((2, n * columns), dA.dtype), np.empty(0, np.uint32)
-    db[:] = 0
-    for first in range(0, m, columns):
-        count, panel = min(columns, m - first), panel_of(dA)
-        panels = panels_of(count, panel)
-        a, d = memory[0, : n * panels * panel], memory[1, : n * panels * panel]
-        pack(A, order, m, first // panel, first // panel + panels, a)
-        pack(dA, order, m, first // panel, first // panel + panels, d)
-        derivative_panels(d, a, a if is_derivative else a[:0], n, activation, alpha)
-        clear_padding(d, n, count)
-        for i in range(n):
-            db[i] += sum_of_row(d, i * panel, n * panel)
-        unpack(d, first, count, dZ)
-    for i in range(n):
-        db[i] /= total
-
-
-@per_dtype(
-    lambda real: (
-        _matrix(real), _matrix(real), _matrix(real), _matrix(real), LOSS, INT, FLOAT,
-        _matrix(real), INT,
-    )
-)  # fmt: skip
-def output(A, D, Y, weights, loss, activation, alpha, dZ, columns):
-    """The weighted sum of the losses, and dZ, unless that is empty."""
-    n, m = A.shape
-    memory, order = np.empty((4, n * columns), A.dtype), np.empty(0, np.uint32)
-    lanes, total = np.ones(columns, A.dtype), 0.0
-    for first in range(0, m, columns):
-        count, panel = min(columns, m - first), panel_of(A)
-        panels, begin = panels_of(count, panel), first // panel
-        size = n * panels * panel
-        a, y, d, delta = memory[0, :size], memory[1, :size], memory[2, :size], memory[3, :size]
-        pack(A, order, m, begin, begin + panels, a)
-        pack(Y, order, m, begin, begin + panels, y)
-        if weights.size:
-            pack(weights, order, m, begin, begin + panels, lanes)
-        own_lanes = lanes[: panels * panel]
-        total += output_cost(a, y, own_lanes, n, count, loss)
-        if dZ.size:
-            if D.size:
-                pack(D, order, m, begin, begin + panels, d)
-            own_d = d if D.size else d[:0]
-            output_derivative(a, own_d, y, own_lanes, n, loss, activation, alpha, delta)
-            unpack(delta, first, count, dZ)
-    return total
-
-
-# --- flat vectors -------------------------------------------------------------------------
-
-
-@per_dtype(
-    lambda real: (
-        _flat(real), _flat(real), types.Array(real, 2, "C"), FLOATS, RULE, types.boolean,
-    )
-)  # fmt: skip
-def update(w, gradient, state, scalars, rule, decays):
-    if decays and rule.decay != 0:
-        decay_run(w, scalars[0] * rule.decay)
-    update_run(rule.code, w, gradient, state, scalars, rule.constants)
-
-
-@per_dtype(lambda real: (_flat(real),))
-def all_finite(x):
-    return np.isfinite(sum_of_differences(x))
-
-
-@per_dtype(lambda real: (types.Array(types.uint32, 2, "A"), WORD, WORD))
-def shuffle(order, seed, epoch):
+@per_dtype
+def shuffle(order: types.uint32[:, :], seed: WORD, epoch: WORD):
     shuffle_rows(order, seed, epoch)

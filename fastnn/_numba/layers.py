@@ -1,102 +1,119 @@
-"""Dense layers on panels, forward and back."""
+"""Dense layers on blocks of examples, forward and back: matrix products, tile by tile.
+
+A block is an array (n, width): a row for each feature, with a multiple of `panel_of` examples.
+"""
 
 import numpy as np
 
-from fastnn._numba.compiling import inlined, jit, reduction
-from fastnn._numba.gemm import Place, Rows, multiply
-from fastnn._numba.tile import ADD, BIAS, SET, panel_of, transpose_block
+from fastnn._numba.compiling import formula, inlined, jit, reduction
+from fastnn._numba.tile import TILE_ROWS, VECTOR_BYTES, multiply_tile
 
-__all__ = ["add_gradients", "dense_backward", "dense_forward"]
+__all__ = ["add_gradients", "dense_backward", "dense_forward", "panel_of"]
 
-ONE = np.int64(1)  # see `SET`
+# Numba would compile a function again for each literal integer that it is given.
+ONE = np.int64(1)
+
 # Up to so many weights, dW is made of dot products.
 DOTS = 64
 
 
-@inlined
-def dense_forward(W, b, n_in, n_out, A_prev, panels, Z, slab):
-    """Z = W A_prev + b."""
-    panel = panel_of(Z)
-    rows = Rows(n_in, 1, n_in, 0, 1)
-    multiply(W, rows, n_out, A_prev, panels, Place(Z, panel, n_out * panel), b, BIAS, 1.0, slab)
+@formula
+def panel_of(array):
+    """Numbers of two registers.
+
+    Not a constant: LLVM would unroll the loops over them before it could make vectors of them.
+    """
+    return 2 * VECTOR_BYTES // array.itemsize
 
 
-@inlined
-def dense_backward(W, n_in, n_out, dZ, panels, dA_prev, slab):
-    """dA_prev = W^T dZ."""
-    panel = panel_of(dZ)
-    columns = Rows(1, n_in, n_out, 0, 1)
-    multiply(W, columns, n_in, dZ, panels, Place(dA_prev, panel, n_in * panel), W, SET, 1.0, slab)
+# --- matrix products ----------------------------------------------------------------------
 
 
 @jit
-def add_gradients(dZ, n_out, A_prev, n_in, panels, scale, add, dW, db, features, slab):
-    """dW = scale dZ A_prev^T and db = scale sum(dZ), or, if `add`, so much more.
+def multiply(a, lie, rows, b, c, c_row):
+    """c += a b, tile by tile.
 
-    The lanes are features of A_prev, a panel of which is transposed just before its turn; for
+    ``lie = (row, step)``: a[i, k] is at i * row + k * step, c[i, j] at i * c_row + j.
+    """
+    (row, step), depth, width = lie, b.shape[0], b.shape[1]
+    tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
+    for column in range(0, width, panel_of(b)):
+        for t in range(tiles):
+            # Even shares: 10 = 5 + 5 and not 6 + 4.
+            i, stop = rows * t // tiles, rows * (t + 1) // tiles
+            left, place = (a, i * row, row, step), (c, i * c_row + column, c_row)
+            multiply_tile(stop - i, depth, left, (b, column, width), place)
+
+
+@inlined
+def dense_forward(W, b, A_prev, Z):
+    """Z = W A_prev + b."""
+    (n_out, width), n_in = Z.shape, A_prev.shape[0]
+    for i in range(n_out):
+        Z[i] = b[i]
+    multiply(W, (n_in, ONE), n_out, A_prev, Z.reshape(-1), width)
+
+
+@inlined
+def dense_backward(W, dZ, dA_prev):
+    """dA_prev = W^T dZ."""
+    n_in, width = dA_prev.shape
+    dA_prev[:] = 0
+    multiply(W, (ONE, n_in), n_in, dZ, dA_prev.reshape(-1), width)
+
+
+# --- gradients ----------------------------------------------------------------------------
+
+
+@jit
+def add_gradients(dZ, A_prev, dW, db, scratch):
+    """dW += dZ A_prev^T, db += sum(dZ).
+
+    The lanes are features of A_prev, some of which are transposed at a time, in scratch; for
     very few weights, examples, which are added up in the end.
     """
-    panel, factor = panel_of(dZ), dZ.dtype.type(scale)
+    (n_out, width), n_in, panel = dZ.shape, A_prev.shape[0], panel_of(dZ)
     for i in range(n_out):
-        total = factor * sum_of_row(dZ, i * panel, n_out * panel)
-        db[i] = db[i] + total if add else total
+        db[i] += sum_of(dZ[i])
     if n_in * n_out <= DOTS:
         for i in range(n_out):
             for j in range(n_in):
-                total = factor * dot_of_rows(dZ, i, n_out, A_prev, j, n_in, panels)
-                dW[i * n_in + j] = dW[i * n_in + j] + total if add else total
+                dW[i * n_in + j] += dot(dZ[i], A_prev[j])
         return
-    rows = Rows(panel, 1, panel, n_out * panel, panels)
+    features, rest = scratch[: width * panel].reshape(width, panel), scratch[width * panel :]
+    left, rows = dZ.reshape(-1), (width, ONE)
     for start in range(0, n_in, panel):
-        transpose_features(A_prev, n_in, start, panels, features)
-        width = min(n_in - start, panel)
-        if width == panel:
-            place = Place(dW[start:], n_in, 0)
-            multiply(dZ, rows, n_out, features, ONE, place, db, ADD if add else SET, scale, slab)
+        transpose(A_prev, start, features)
+        if n_in - start >= panel:
+            multiply(left, rows, n_out, features, dW[start:], n_in)
             continue
-        multiply(dZ, rows, n_out, features, ONE, Place(slab, panel, 0), db, SET, scale, slab)
+        rest[:] = 0
+        multiply(left, rows, n_out, features, rest, panel)
         for i in range(n_out):
-            target, source = dW[i * n_in + start : (i + 1) * n_in], slab[i * panel :]
-            for j in range(width):
-                target[j] = target[j] + source[j] if add else source[j]
+            for j in range(n_in - start):
+                dW[i * n_in + start + j] += rest[i * panel + j]
 
 
 @jit
-def transpose_features(A, n, start, panels, features):
-    """features[example, j] = A[start + j, example].
-
-    Features past the last are copies of it: their sums are never stored.
-    """
-    panel = panel_of(A)
-    lanes = panel // 2
-    for p in range(panels):
-        for j in range(0, panel, lanes):
-            first = min(start + j, n - 1)
-            for e in range(0, panel, lanes):
-                transpose_block(
-                    A, (p * n + first) * panel + e, panel, n - 1 - first,
-                    features, (p * panel + e) * panel + j, panel,
-                )  # fmt: skip
+def transpose(A, start, features):
+    """features[j, k] = A[start + k, j]; behind the last feature there are copies of it."""
+    for k in range(features.shape[1]):
+        row = A[min(start + k, A.shape[0] - 1)]
+        for j in range(A.shape[1]):
+            features[j, k] = row[j]
 
 
 @reduction
-def sum_of_row(panels, start, step):
-    """The sum of one row of all panels, which are `step` apart."""
-    total, panel = panels.dtype.type(0), panel_of(panels)
-    for at in range(start, panels.size, step):
-        row = panels[at : at + panel]
-        for j in range(panel):
-            total += row[j]
+def sum_of(x):
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i]
     return total
 
 
 @reduction
-def dot_of_rows(x, i, n_x, y, j, n_y, panels):
-    """The sum over all examples of row i of x times row j of y."""
-    total, panel = x.dtype.type(0), panel_of(x)
-    for p in range(panels):
-        at_x, at_y = (p * n_x + i) * panel, (p * n_y + j) * panel
-        row_x, row_y = x[at_x : at_x + panel], y[at_y : at_y + panel]
-        for k in range(panel):
-            total += row_x[k] * row_y[k]
+def dot(x, y):
+    total = x.dtype.type(0)
+    for i in range(x.size):
+        total += x[i] * y[i]
     return total

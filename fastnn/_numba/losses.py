@@ -1,137 +1,101 @@
-"""Losses: the table of formulas, and dZ at the output.
+"""Losses: the table of formulas, and the loops that are made of them.
 
-To add one: its formulas, and its line in the table.
+To add one: a line in the table, of functions of one number.
 """
+
+import functools
 
 import numpy as np
 
-from fastnn._numba.activations import derivative_panels
-from fastnn._numba.compiling import codes_of, dispatch, formula, jit, jit_for, reduction
-from fastnn._numba.tile import panel_of
-from fastnn._numba.vector_math import log, log_of_one_minus, maximum, minimum, single, tiny
+from fastnn._numba.compiling import c_function, codes_of, formula, on_blocks
+from fastnn._numba.vector_math import log, log1p, maximum, minimum, pick
 from fastnn.losses import LOSSES
 
-__all__ = ["CODES", "output_cost", "output_derivative"]
+__all__ = ["CODES", "derivatives_of", "sums_of"]
 
-
-# --- formulas: the loss of one output, and its derivative ---------------------------------
-
-
-@formula
-def mse(a, y, alpha):
-    return (a - y) * (a - y) * type(a)(0.5)
+TINY_FLOAT32, TINY_FLOAT64 = (float(np.finfo(dtype).tiny) for dtype in ("f4", "f8"))
+LARGEST_FLOAT32, LARGEST_FLOAT64 = (float(np.finfo(dtype).max) for dtype in ("f4", "f8"))
 
 
 @formula
-def mse_derivative(a, y, alpha):
-    return a - y
+def not_zero(a):
+    """At least the smallest normal number, or NaN."""
+    return maximum(pick(a, TINY_FLOAT32, TINY_FLOAT64), a)
 
 
 @formula
-def binary_cross_entropy(a, y, alpha):
-    below_one = type(a)(1 - (2.0**-24 if single(a) else 2.0**-53))
-    rest = (type(a)(1) - y) * log_of_one_minus(minimum(below_one, a))
-    return -(y * log(maximum(tiny(a), a)) + rest)
+def not_one(a):
+    """At most the number below 1, or NaN."""
+    return minimum(pick(a, 1 - 2.0**-24, 1 - 2.0**-53), a)
 
 
 @formula
-def binary_cross_entropy_derivative(a, y, alpha):
-    return (a - y) / maximum(tiny(a), a * (type(a)(1) - a))
+def finite(x):
+    return minimum(pick(x, LARGEST_FLOAT32, LARGEST_FLOAT64), x)
 
 
 @formula
-def cross_entropy(a, y, alpha):
-    return -y * log(maximum(tiny(a), a))
-
-
-@formula
-def cross_entropy_derivative(a, y, alpha):
-    return -y / maximum(tiny(a), a)
-
-
-@formula
-def huber(a, y, delta):
-    r = abs(a - y)
-    inner = minimum(delta, r)
-    return inner * (r - type(a)(0.5) * inner)
-
-
-@formula
-def huber_derivative(a, y, delta):
-    return maximum(-delta, minimum(delta, a - y))
+def sign(r):
+    return type(r)(1) if r > type(r)(0) else (type(r)(-1) if r < type(r)(0) else r)
 
 
 TABLE = {
-    "mse": (mse, mse_derivative),
-    "binary_cross_entropy": (binary_cross_entropy, binary_cross_entropy_derivative),
-    "cross_entropy": (cross_entropy, cross_entropy_derivative),
-    "huber": (huber, huber_derivative),
+    "mse": (
+        lambda a, y, alpha: (a - y) * (a - y) * type(a)(0.5),
+        lambda a, y, alpha: a - y,
+    ),
+    "binary_cross_entropy": (
+        lambda a, y, alpha: -(y * log(not_zero(a)) + (type(a)(1) - y) * log1p(-not_one(a))),
+        lambda a, y, alpha: (a - y) / not_zero(a * (type(a)(1) - a)),
+    ),
+    "cross_entropy": (
+        lambda a, y, alpha: -y * log(not_zero(a)),
+        lambda a, y, alpha: -y / not_zero(a),
+    ),
+    "huber": (
+        lambda a, y, delta: (
+            minimum(delta, abs(a - y)) * (abs(a - y) - type(a)(0.5) * minimum(delta, abs(a - y)))
+        ),
+        lambda a, y, delta: maximum(-delta, minimum(delta, a - y)),
+    ),
+    "mae": (lambda a, y, alpha: abs(a - y), lambda a, y, alpha: sign(a - y)),
+    "poisson": (
+        lambda a, y, alpha: a - y * log(not_zero(a)),
+        lambda a, y, alpha: type(a)(1) - finite(y / not_zero(a)),
+    ),
 }
 """name -> (loss, dA): ``loss(a, y, alpha)`` of each output, and its derivative."""
 
 CODES = codes_of(TABLE, LOSSES)
+NAMES = {code: name for name, code in CODES.items()}
 
 
-# --- on panels ----------------------------------------------------------------------------
+# --- loops over the outputs, (n, width) ---------------------------------------------------
 
 
-def _sums(loss):
-    @jit_for(loss)
-    def run(a, y, n, alpha, sums):
-        parameter, panel = a.dtype.type(alpha), panel_of(a)
-        for start in range(0, sums.size, panel):
-            total = sums[start : start + panel]
-            total[:] = 0
-            for at in range(start * n, (start + panel) * n, panel):
-                outputs, targets = a[at : at + panel], y[at : at + panel]
-                for j in range(panel):
-                    total[j] += loss(outputs[j], targets[j], parameter)
+@functools.cache
+def sums_of(code, char):
+    """The loop that writes the losses of each example to the first row of its output."""
+    loss = formula(TABLE[NAMES[code]][0])
 
-    return run
-
-
-def _derivatives(derivative):
-    @jit_for(derivative)
-    def run(a, y, alpha, da):
-        parameter = a.dtype.type(alpha)
-        for i in range(a.size):
-            da[i] = derivative(a[i], y[i], parameter)
-
-    return run
-
-
-loss_sums = dispatch({CODES[name]: _sums(loss) for name, (loss, _) in TABLE.items()})
-"""``f(code, a, y, n, alpha, sums)``: the losses of the n outputs of each lane."""
-
-loss_derivatives = dispatch({CODES[name]: _derivatives(d) for name, (_, d) in TABLE.items()})
-"""``f(code, a, y, alpha, da)``."""
-
-
-@reduction
-def output_cost(A, Y, weights, n, count, loss):
-    """The weighted sum of the losses of `count` examples.  weights: one for each lane."""
-    sums, total = np.empty(weights.size, A.dtype), 0.0
-    loss_sums(loss[0], A, Y, n, loss[1], sums)
-    for j in range(count):
-        total += float(weights[j]) * float(sums[j])
-    return total
-
-
-@jit
-def output_derivative(A, D, Y, weights, n, loss, activation, alpha, dZ):
-    """dZ = weights (A - Y) where paired, else weights dA g'(Z), with g' from A, or from D."""
-    code, loss_alpha, paired = loss
-    if paired:
-        for i in range(dZ.size):
-            dZ[i] = A[i] - Y[i]
-    else:
-        loss_derivatives(code, A, Y, loss_alpha, dZ)
-        derivative_panels(dZ, A, D, n, activation, alpha)
-    panel = panel_of(A)
-    for start in range(0, weights.size, panel):
-        lanes = weights[start : start + panel]
+    def loop(a, y, sums, n, width, alpha):
+        a, y = a.reshape(n, width), y.reshape(n, width)
+        for j in range(width):
+            sums[j] = 0
         for k in range(n):
-            at = start * n + k * panel
-            row = dZ[at : at + panel]
-            for j in range(panel):
-                row[j] *= lanes[j]
+            for j in range(width):
+                sums[j] += loss(a[k, j], y[k, j], alpha)
+
+    return c_function(on_blocks, f"sums_of_{NAMES[code]}", char, loop)
+
+
+@functools.cache
+def derivatives_of(code, char):
+    """The loop that makes dA."""
+    derivative = formula(TABLE[NAMES[code]][1])
+
+    def loop(a, y, da, n, width, alpha):
+        for i in range(a.size):
+            da[i] = derivative(a[i], y[i], alpha)
+
+    return c_function(on_blocks, f"derivatives_of_{NAMES[code]}", char, loop)

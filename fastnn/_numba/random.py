@@ -3,7 +3,6 @@
 import numpy as np
 
 from fastnn._numba.compiling import jit
-from fastnn._numba.tile import panel_of
 
 __all__ = ["drop", "shuffle_rows"]
 
@@ -34,27 +33,23 @@ def shuffle_rows(order, seed, epoch):
 
 
 @jit
-def drop(A, D, n, keep, layer, masks):
-    """Multiply A and D, which are panels, by the mask of a layer: 1 / keep, or 0.
+def drop(A, D, keep, layer, masks):
+    """Multiply A and D by the mask of a layer: 1 / keep, or 0.
 
-    masks: (whether there are any, seed, step, first): the example at lane 0 of panel 0 is
-    the one at place `first` of the batch, which is even.
+    masks: (seed, step, first): the first column is the example at place `first` of the batch,
+    which is even.
     """
-    panel = panel_of(A)
-    _, seed, step, first = masks
+    seed, step, first = masks
     stream = mix64(mix64(seed + np.uint64(step) * GOLDEN) + np.uint64(layer))
     threshold = np.uint64(keep * 2.0**32)
     kept, dropped = A.dtype.type(1 / keep), A.dtype.type(0)
-    for p in range(A.size // (max(n, 1) * panel)):
-        for i in range(n):
-            row = slice((p * n + i) * panel, (p * n + i + 1) * panel)
-            a, d = A[row], D[row]
-            for pair in range(panel // 2):
-                place = np.uint64((first + p * panel) // 2 + pair)
-                word = mix64(stream + ((np.uint64(i) << HALF) + place) * GOLDEN)
-                even = kept if (word & LOW) < threshold else dropped
-                odd = kept if (word >> HALF) < threshold else dropped
-                a[2 * pair] *= even
-                d[2 * pair] *= even
-                a[2 * pair + 1] *= odd
-                d[2 * pair + 1] *= odd
+    for i in range(A.shape[0]):
+        a, d = A[i], D[i]
+        for pair in range(A.shape[1] // 2):
+            word = mix64(stream + ((np.uint64(i) << HALF) + np.uint64(first // 2 + pair)) * GOLDEN)
+            even = kept if (word & LOW) < threshold else dropped
+            odd = kept if (word >> HALF) < threshold else dropped
+            a[2 * pair] *= even
+            d[2 * pair] *= even
+            a[2 * pair + 1] *= odd
+            d[2 * pair + 1] *= odd

@@ -1,55 +1,78 @@
-"""The optimizers: the table of formulas, the penalty and the clipping of a gradient.
+"""The optimizers: the table of loops, the penalty and the clipping of a gradient.
 
-To add one: its formula, and its line in the table.
+To add one: its loop, and its line in the table.
 """
 
+import functools
 import math
 
-from fastnn._numba.compiling import codes_of, dispatch, jit, reduction
-from fastnn.optimizers import OPTIMIZERS
+from fastnn._numba.compiling import c_function, codes_of, jit, on_vectors, reduction
+from fastnn.optimizers import FORMULAS
 
-__all__ = ["CODES", "clip", "decay_run", "penalize", "update_run"]
+__all__ = ["CODES", "clip", "decay", "loop_of", "penalize"]
 
 
-# --- formulas, each on a run of the flat vectors ------------------------------------------
+# --- loops over the flat vectors: w and the rows of state are written ---------------------
 #
-# w and state are written; scalars, of this step, and constants are float64.
+# scalars, of this step, and constants are float64.
 
 
-@jit
 def gradient_descent(w, gradient, state, scalars, constants):
     learning_rate = w.dtype.type(scalars[0])
     for i in range(w.size):
         w[i] -= learning_rate * gradient[i]
 
 
-@jit
+def momentum(w, gradient, state, scalars, constants):
+    real, v = w.dtype.type, state[0]
+    share, velocity_rate, gradient_rate = real(constants[0]), real(scalars[1]), real(scalars[2])
+    for i in range(w.size):
+        v[i] = share * v[i] + gradient[i]
+        w[i] -= velocity_rate * v[i] + gradient_rate * gradient[i]
+
+
+def rmsprop(w, gradient, state, scalars, constants):
+    real, v = w.dtype.type, state[0]
+    rho, rest, epsilon = real(constants[0]), real(1 - constants[0]), real(constants[1])
+    learning_rate = real(scalars[0])
+    for i in range(w.size):
+        v[i] = rho * v[i] + rest * (gradient[i] * gradient[i])
+        w[i] -= learning_rate * gradient[i] / (real(math.sqrt(v[i])) + epsilon)
+
+
 def adam(w, gradient, state, scalars, constants):
-    real = w.dtype.type
-    m, v = state[0], state[1]
+    real, m, v = w.dtype.type, state[0], state[1]
     step_size, scale = real(scalars[1]), real(scalars[2])
     beta1, beta2, epsilon = real(constants[0]), real(constants[1]), real(constants[2])
     rest1, rest2 = real(1 - constants[0]), real(1 - constants[1])
     for i in range(w.size):
-        g = gradient[i]
-        m[i] = beta1 * m[i] + rest1 * g
-        v[i] = beta2 * v[i] + rest2 * (g * g)
+        m[i] = beta1 * m[i] + rest1 * gradient[i]
+        v[i] = beta2 * v[i] + rest2 * (gradient[i] * gradient[i])
         w[i] -= step_size * m[i] / (real(math.sqrt(v[i])) * scale + epsilon)
 
 
-TABLE = {"gradient_descent": gradient_descent, "adam": adam}
+TABLE = {
+    "gradient_descent": gradient_descent,
+    "adam": adam,
+    "momentum": momentum,
+    "rmsprop": rmsprop,
+}
 
-CODES = codes_of(TABLE, OPTIMIZERS)
+CODES = codes_of(TABLE, FORMULAS)
+NAMES = {code: name for name, code in CODES.items()}
 
-update_run = dispatch({CODES[name]: function for name, function in TABLE.items()})
-"""``f(code, w, gradient, state, scalars, constants)``: one step."""
+
+@functools.cache
+def loop_of(code, char):
+    """The loop of one step."""
+    return c_function(on_vectors, f"step_of_{NAMES[code]}", char, TABLE[NAMES[code]])
 
 
 # --- what is done before ------------------------------------------------------------------
 
 
 @jit
-def decay_run(w, share):
+def decay(w, share):
     """Take a share of the weights away."""
     factor = w.dtype.type(share)
     for i in range(w.size):

@@ -1,7 +1,8 @@
-"""gelu for the reference kernels: NumPy has neither erf nor a fused multiply-add.
+"""The activations that give value and derivative from z, for the reference kernels.
 
-The steps are those of ``_cython/vector_math.pxi``; the polynomials and their formulas stand in
-``_polynomials.py``.
+All are computed in float64, and rounded where the arrays are float32.  NumPy has neither erf
+nor a fused multiply-add: the steps of `gelu` are those of ``_cython/vector_math.pxi``, and its
+polynomials stand in ``_polynomials.py``.
 """
 
 from __future__ import annotations
@@ -18,13 +19,114 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
     Float64 = NDArray[np.float64]
 
-__all__ = ["gelu"]
+__all__ = ["elu", "gelu", "gelu_tanh", "silu", "softplus"]
 
 END = 39
 """From here on gelu(z) is z, and gelu(-z) is 0."""
 
 LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705878e-10
 """ln 2 in two parts: the first is short, so that n times it is exact."""
+
+
+FAR = 1500.0
+"""Beyond it, on the negative side, exp is 0 and each of these has reached its limit."""
+
+
+@np.errstate(all="ignore")
+def elu(Z: Array, alpha: float, A: Array, D: Array | None) -> None:
+    """``A = Z if Z > 0 else alpha (exp(Z) - 1)`` and ``D = 1 if Z > 0 else alpha exp(Z)``.
+
+    The exponential linear unit (Clevert, Unterthiner and Hochreiter, 2016).  OUT: A, which may
+    be Z itself, and D, unless it is None, as for all functions here.
+    """
+    z, alpha = Z.astype(np.float64), float(Z.dtype.type(alpha))
+    low = np.where(z > 0, 0, z)
+    if D is not None:
+        D[...] = np.where(z > 0, 1, alpha * np.exp(low))
+    A[...] = np.where(z > 0, z, alpha * np.expm1(low))
+
+
+@np.errstate(all="ignore")
+def softplus(Z: Array, A: Array, D: Array | None) -> None:
+    """``A = log(1 + exp(Z))`` and ``D = sigmoid(Z)`` (Dugas et al., 2001)."""
+    z = Z.astype(np.float64)
+    E = np.exp(-np.abs(z))
+    if D is not None:
+        D[...] = np.where(z > 0, 1, E) / (1 + E)
+    A[...] = np.maximum(z, 0) + np.log1p(E)
+
+
+@np.errstate(all="ignore")
+def silu(Z: Array, A: Array, D: Array | None) -> None:
+    """``A = Z s`` and ``D = s + Z s (1 - s)``, with ``s = sigmoid(Z)``.
+
+    The sigmoid-weighted linear unit, swish (Elfwing, Uchibe and Doya, 2018).
+    """
+    z = np.maximum(Z, -FAR, dtype=np.float64)
+    if D is not None:
+        D[...] = _derivative_of_gate(np.minimum(z, FAR), np.minimum(z, FAR), 1)
+    A[...] = _gate(z, z, 0)
+
+
+@np.errstate(all="ignore")
+def gelu_tanh(Z: Array, A: Array, D: Array | None) -> None:
+    """``A = Z (1 + tanh(u)) / 2 = Z sigmoid(2 u)``, and its derivative D.
+
+    ``u = sqrt(2 / pi) (Z + 0.044715 Z^3)``: the tanh form of gelu (Hendrycks and Gimpel, 2016).
+    """
+    z = np.maximum(Z, -END, dtype=np.float64)
+    near = np.minimum(z, END)
+    w, lost = _twice_u(near)
+    if D is not None:
+        slope = TWICE_ROOT[0] * (1 + 3 * CUBE[0] * near * near)
+        D[...] = _derivative_of_gate(near, w, slope)
+    A[...] = np.where(z < END, _gate(near, w, lost), z)
+
+
+def _gate(z: Float64, w: Float64, lost: Float64 | int) -> Float64:
+    """``z sigmoid(w + lost)``, accurate in the tail, where sigmoid is exp."""
+    E = np.exp(-np.maximum(w, -700))
+    half = np.exp(w / 2)  # two factors, neither of them subnormal
+    near, far = z / (1 + (E - E * lost)), z * half * (half + half * lost)
+    gate: Float64 = np.where(w > -700, near, far)
+    return gate
+
+
+def _derivative_of_gate(z: Float64, w: Float64, slope: Float64 | int) -> Float64:
+    """The derivative of ``z sigmoid(w)``, where that of w is `slope`."""
+    E = np.exp(-np.abs(w))
+    derivative: Float64 = (np.where(w > 0, 1, E) + z * slope * (E / (1 + E))) / (1 + E)
+    return derivative
+
+
+TWICE_ROOT = (1.5957691216057308, -9.96930880911092e-17)
+"""2 sqrt(2 / pi), in two parts."""
+CUBE = (0.044715, 2.1960211427085595e-18)
+"""The paper's 0.044715, and what its nearest float64 lacks."""
+
+
+def _twice_u(z: Float64) -> tuple[Float64, Float64]:
+    """2 u of `gelu_tanh` in two parts: an error in its last place is one of exp(2 u) too."""
+    p, p_low = _product(z, z)
+    t, t_low = _product(p, np.full_like(p, CUBE[0]))
+    t_low += p_low * CUBE[0] + p * CUBE[1]
+    q = 1 + t
+    q_low = np.where(t < 1, t - (q - 1), 1 - (q - t)) + t_low
+    r, r_low = _product(z, q)
+    r_low += z * q_low
+    w, w_low = _product(r, np.full_like(r, TWICE_ROOT[0]))
+    w_low += r_low * TWICE_ROOT[0] + r * TWICE_ROOT[1]
+    return w, w_low
+
+
+def _product(x: Float64, y: Float64) -> tuple[Float64, Float64]:
+    """x y, and what its rounding took away (Dekker, 1971)."""
+    product = x * y
+    x_high, y_high = _high_half(x), _high_half(y)
+    x_low, y_low = x - x_high, y - y_high
+    return product, x_low * y_low - (
+        ((product - x_high * y_high) - x_low * y_high) - x_high * y_low
+    )
 
 
 @np.errstate(all="ignore")

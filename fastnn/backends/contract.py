@@ -9,7 +9,7 @@ import numpy as np
 from fastnn import _kernels_numpy
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import LOSSES
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.optimizers import FORMULAS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +20,7 @@ __all__ = ["CODES", "Backend", "check_contract"]
 CODES: Mapping[str, Mapping[str, Any]] = {
     "ACTIVATION_CODES": ACTIVATIONS,
     "LOSS_CODES": LOSSES,
-    "UPDATE_CODES": OPTIMIZERS,
+    "UPDATE_CODES": FORMULAS,
 }
 """The codes that kernels export, and the table whose rows they must name."""
 

@@ -14,16 +14,18 @@ anything has changed.  The functional API behaves like a ufunc of NumPy (`floats
 | `network` | sizes, parameters, dropout, an optimizer's state |
 | `examples`, `probabilities` | X, Y, and what goes with them |
 | `blocks` | the same, some columns at a time |
+| `training` | what else `fit` is asked for |
 | `sentences` | what several errors say |
 """
 
-from fastnn.checks.arrays import apart, finite_matrix, floats, may_overlap, output
+from fastnn.checks.arrays import apart, cost_and_derivative, floats, may_overlap, output
 from fastnn.checks.blocks import Columns
 from fastnn.checks.examples import (
     batch_size,
     class_labels,
     examples,
     examples_and_targets,
+    matrix_of_outputs,
     sample_weights,
     targets,
 )
@@ -67,9 +69,20 @@ from fastnn.checks.numbers import (
     learning_rate,
     number,
     number_in,
+    positive_share,
     representable,
+    share,
 )
-from fastnn.checks.sentences import diverged, kind, shown, warn
+from fastnn.checks.sentences import diverged, kind, shown, warn, warn_if_stuck
+from fastnn.checks.training import (
+    callbacks,
+    class_weights,
+    classes_of,
+    metric_value,
+    several,
+    validation_data,
+    validation_fraction,
+)
 
 __all__ = [
     "Columns",
@@ -79,8 +92,12 @@ __all__ = [
     "apart",
     "batch_size",
     "boolean",
+    "callbacks",
     "choice",
     "class_labels",
+    "class_weights",
+    "classes_of",
+    "cost_and_derivative",
     "cost_arrays",
     "dense_backward_shapes",
     "dense_forward_shapes",
@@ -91,7 +108,6 @@ __all__ = [
     "epochs",
     "examples",
     "examples_and_targets",
-    "finite_matrix",
     "float_dtype",
     "floats",
     "fraction",
@@ -101,7 +117,9 @@ __all__ = [
     "known_parameter",
     "layer_sizes",
     "learning_rate",
+    "matrix_of_outputs",
     "may_overlap",
+    "metric_value",
     "name_and_parameter",
     "number",
     "number_in",
@@ -113,13 +131,19 @@ __all__ = [
     "parameter_in",
     "parameters",
     "pickled_state",
+    "positive_share",
     "representable",
     "row_and_parameter",
     "same_shape",
     "sample_weights",
+    "several",
+    "share",
     "shown",
     "targets",
     "unexpected_keyword",
     "unknown",
+    "validation_data",
+    "validation_fraction",
     "warn",
+    "warn_if_stuck",
 ]

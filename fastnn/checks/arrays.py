@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from fastnn.checks.numbers import FLOAT32, FLOAT64
-from fastnn.checks.sentences import kind, not_finite
+from fastnn.checks.sentences import kind, not_finite, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "apart",
     "cast",
+    "cost_and_derivative",
     "finite_matrix",
     "floats",
     "is_plain",
@@ -163,6 +164,19 @@ def finite_matrix(
     if not all_finite(found):
         raise not_finite(name, found)
     return found
+
+
+def cost_and_derivative(
+    name: str, J: Any, dA: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[float, NDArray[Any]]:
+    """Return J as a float and dA as an array of this shape and dtype; NaN and infinity pass."""
+    number = np.asarray(J)
+    if number.ndim or number.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must return a number J first, got {shown(J)}")
+    derivative = real(f"dA of {name}", dA)
+    if derivative.shape != shape:
+        raise ValueError(f"{name} must return dA of shape {shape}, got {derivative.shape}")
+    return float(number), cast(f"dA of {name}", derivative, dtype)
 
 
 def apart(array: NDArray[Any], flat: NDArray[Any]) -> NDArray[Any]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.checks.probabilities import SUM_TOLERANCE, columns_sum_to_one, in_unit_interval
+from fastnn._specifications import SUM_TOLERANCE, Targets
+from fastnn.checks.probabilities import allowed_targets, in_unit_interval
 from fastnn.checks.sentences import wrong_dimensions
 
 if TYPE_CHECKING:
@@ -86,13 +87,12 @@ def cost_arrays(A: NDArray[Any], Y: NDArray[Any], loss: Loss) -> NDArray[Any]:
     """
     _matrices(A=A, Y=Y)
     same_shape(A=A, Y=Y)
-    if loss.probabilities and Y.size:
+    probabilities = loss.targets >= Targets.PROBABILITIES
+    if probabilities and Y.size:
         in_unit_interval("A", A, loss, tolerance=SUM_TOLERANCE)
-        in_unit_interval("Y", Y, loss)
-        if loss.sums_to_one:
-            columns_sum_to_one(Y, loss)
-        if not A.max() <= 1:
-            A = np.minimum(A, 1)
+    allowed_targets(Y, loss)
+    if probabilities and Y.size and not A.max() <= 1:
+        A = np.minimum(A, 1)
     return A
 
 

@@ -26,18 +26,20 @@ OTHER_WORDS = {
     # activations
     "identity": "linear", "none": "linear", "logistic": "sigmoid", "sigm": "sigmoid",
     "rectifier": "relu", "rectified_linear": "relu", "lrelu": "leaky_relu",
-    "swish": "silu", "hyperbolic_tangent": "tanh",
+    "swish": "silu", "exp": "exponential", "gelu_new": "gelu_tanh", "gelu_approximate": "gelu_tanh",
+    "hyperbolic_tangent": "tanh",
     # losses
     "bce": "binary_cross_entropy", "log_loss": "binary_cross_entropy",
     "nll": "cross_entropy", "ce": "cross_entropy", "squared_loss": "mse", "l2_loss": "mse",
-    "smooth_l1": "huber",
+    "smooth_l1": "huber", "l1_loss": "mae", "poisson_loss": "poisson",
     # initial weights
     "glorot": "xavier", "glorot_normal": "xavier", "glorot_uniform": "xavier",
     "xavier_normal": "xavier", "xavier_uniform": "xavier", "kaiming": "he",
     "kaiming_normal": "he", "kaiming_uniform": "he", "he_normal": "he", "he_uniform": "he",
     "normal": "small_normal", "zero": "zeros", "default": "auto",
     # optimizers
-    "sgd": "gradient_descent", "gd": "gradient_descent",
+    "sgd": "gradient_descent", "gd": "gradient_descent", "nesterov": "momentum",
+    "rms_prop": "rmsprop", "l-bfgs": "lbfgs",
     # keyword arguments
     "lr": "learning_rate", "eta": "learning_rate", "learning_rate_init": "learning_rate",
     "step_size": "learning_rate", "iterations": "epochs", "max_iter": "epochs",
@@ -49,6 +51,14 @@ OTHER_WORDS = {
     "hidden_layer_sizes": "layer_sizes", "sizes": "layer_sizes", "layers": "layer_sizes",
     "criterion": "loss", "initializer": "init", "initialization": "init", "weights": "init",
     "drop_rate": "dropout", "batch": "batch_size",
+    "early_stopping": "patience", "n_iter_no_change": "patience",
+    "validation_split": "validation_fraction", "restore_best_weights": "restore_best",
+    "lr_schedule": "schedule", "scheduler": "schedule", "lr_scheduler": "schedule",
+    # schedules
+    "invscaling": "inverse_scaling", "inverse_time": "inverse_scaling", "onecycle": "one_cycle",
+    "plateau": "reduce_on_plateau", "reduce_lr_on_plateau": "reduce_on_plateau",
+    "cosine_annealing": "cosine", "cosine_decay": "cosine", "exponential_decay": "exponential",
+    "step_decay": "step", "piecewise": "step", "adaptive": "reduce_on_plateau",
 }  # fmt: skip
 """Words that other libraries and papers use: ours.  They are not understood, but suggested."""
 

@@ -25,7 +25,9 @@ __all__ = [
     "learning_rate",
     "number",
     "number_in",
+    "positive_share",
     "representable",
+    "share",
 ]
 
 FLOAT32 = np.dtype(np.float32)
@@ -86,6 +88,22 @@ def fraction(name: str, value: Any) -> float:
     result = number(name, value, positive=False)
     if result >= 1:
         raise ValueError(f"{name} must be a number >= 0 and < 1, got {shown(value)}")
+    return result
+
+
+def share(name: str, value: Any) -> float:
+    """Return `value` as a float in [0, 1]."""
+    result = number(name, value, positive=False)
+    if result > 1:
+        raise ValueError(f"{name} must be a number from 0 to 1, got {shown(value)}")
+    return result
+
+
+def positive_share(name: str, value: Any) -> float:
+    """Return `value` as a float in (0, 1]."""
+    result = number(name, value)
+    if result > 1:
+        raise ValueError(f"{name} must be a number > 0 and <= 1, got {shown(value)}")
     return result
 
 

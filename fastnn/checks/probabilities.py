@@ -1,4 +1,4 @@
-"""Probabilities: values in [0, 1], and those of one example sum to 1."""
+"""What a loss allows: probabilities in [0, 1], that sum to 1 for one example, or counts >= 0."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._specifications import SUM_TOLERANCE, Targets
 from fastnn.checks.sentences import not_finite
 
 if TYPE_CHECKING:
@@ -14,11 +15,7 @@ if TYPE_CHECKING:
 
     from fastnn.losses import Loss
 
-__all__ = ["SUM_TOLERANCE", "columns_sum_to_one", "in_unit_interval"]
-
-SUM_TOLERANCE = 1e-4
-"""How far the classes' probabilities of one example may sum from 1: float32 targets and
-smoothed labels stay within it, a forgotten class does not."""
+__all__ = ["allowed_targets", "in_unit_interval"]
 
 _BITS = {np.dtype("f4"): (np.uint32, 0x3F800000), np.dtype("f8"): (np.uint64, 0x3FF0000000000000)}
 """Of each dtype the integers of its size, and that of 1.0: the numbers from +0.0 to 1.0 have
@@ -49,7 +46,28 @@ def in_unit_interval(name: str, array: NDArray[Any], loss: Loss, tolerance: floa
     )
 
 
-def columns_sum_to_one(Y: NDArray[Any], loss: Loss) -> None:
+def allowed_targets(Y: NDArray[Any], loss: Loss) -> bool:
+    """Refuse targets that `loss` does not allow; return False where NaN was seen on the way."""
+    finite = True
+    if not Y.size:
+        return finite
+    if loss.targets >= Targets.PROBABILITIES:
+        finite = in_unit_interval("Y", Y, loss)
+    if loss.targets == Targets.DISTRIBUTIONS:
+        _columns_sum_to_one(Y, loss)
+    if loss.targets == Targets.NON_NEGATIVE:
+        _non_negative(Y, loss)
+    return finite
+
+
+def _non_negative(Y: NDArray[Any], loss: Loss) -> None:
+    """Refuse values below 0; NaN passes."""
+    lowest = np.fmin.reduce(Y, axis=None, initial=0)
+    if lowest < 0:
+        raise ValueError(f"Y must be >= 0 for loss {loss.name!r}, got {lowest:g}")
+
+
+def _columns_sum_to_one(Y: NDArray[Any], loss: Loss) -> None:
     """Refuse targets of which an example's probabilities do not sum to 1; NaN passes."""
     for start in range(0, Y.shape[1], BLOCK):
         sums = np.add.reduce(Y[:, start : start + BLOCK], axis=0)

@@ -50,6 +50,8 @@ OF_X = {
     "forward into out": lambda s, X: s.net.forward(X, out=np.empty((2, 8), "f4")),
     "predict": lambda s, X: s.net.predict(X),
     "backward": lambda s, X: s.net.backward(X, np.ones((2, 8), "f4")),
+    "backward of Z": lambda s, X: s.net.backward(X, np.ones((2, 8), "f4"), of="Z"),
+    "jacobian": lambda s, X: s.net.jacobian(X),
 }
 OF_X_AND_Y = {
     "cost": lambda s, X, Y: s.net.cost(X, Y),
@@ -157,16 +159,82 @@ def test_columns_of_classes_must_sum_to_one(backend, method):
     assert_refused(s, lambda: OF_X_AND_Y[method](s, s.X, Y), ValueError, words)
 
 
+@pytest.mark.parametrize("method", OF_X_AND_Y)
 @pytest.mark.parametrize("labels, words", [
     ([0, 1, 2, 0, 0, 0, 0, 0], "integers from 0 to 1.*0 to 2"),
     ([0, -1, 0, 0, 0, 0, 0, 0], "integers from 0 to 1.*-1 to 0"),
-    ([0, 0.5, 0, 0, 0, 0, 0, 0], "integers from 0 to 1"),
+    ([0, 0.5, 0, 0, 0, 0, 0, 0], "integers from 0 to 1, got numbers of dtype float64"),
+    ([0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0], r"integers from 0 to 1.*float64: convert them by Y\.astype"),
     ([0, np.nan, 0, 0, 0, 0, 0, 0], "Y contains NaN"),
     ([0, 1, 1], r"Y has shape \(3,\), wanted \(2, 8\), one-hot, or \(8,\)"),
+    (["cat", "dog"] * 4, r"could not convert string to float: Y .*fastnn\.datasets\.one_hot\(Y\)"),
+    (np.array(["cat", "dog"] * 4, object), r"could not convert string to float.*one_hot\(Y\)"),
 ])  # fmt: skip
-def test_bad_class_labels(backend, labels, words):
+def test_bad_class_labels(backend, method, labels, words):
     s = Scene("softmax")
-    assert_refused(s, lambda: s.net.score(s.X, labels), ValueError, words)
+    assert_refused(s, lambda: OF_X_AND_Y[method](s, s.X, labels), ValueError, words)
+
+
+@pytest.mark.parametrize("method", OF_X_AND_Y)
+@pytest.mark.parametrize("labels, words", [
+    ([0, 1] * 4, r"Y has shape \(8,\), wanted \(2, 8\).*output='softmax'"),
+    (["no", "yes"] * 4, 'could not convert string to float: Y .*Y == "yes"'),
+])  # fmt: skip
+def test_bad_labels_of_several_questions(backend, method, labels, words):
+    s = Scene("sigmoid")
+    assert_refused(s, lambda: OF_X_AND_Y[method](s, s.X, labels), ValueError, words)
+
+
+@pytest.mark.parametrize("method", OF_X_AND_Y)
+@pytest.mark.parametrize("output, Y, words", [
+    ("sigmoid", [0, 1, 2, 0, 0, 0, 0, 0], r"Y must hold probabilities in \[0, 1\].*from 0 to 2"),
+    ("linear", np.ones(5), r"inconsistent numbers of samples: \[8, 5\].*Y has shape \(5,\), wanted \(1, 8\)"),
+    ("linear", np.ones((8, 1)), r"Y has shape \(8, 1\), wanted \(1, 8\)"),
+    ("linear", 1.0, "got scalar array instead"),
+    ("exponential", [-1] * 8, "Y must be >= 0 for loss 'poisson', got -1"),
+])  # fmt: skip
+def test_bad_targets_of_one_output(backend, method, output, Y, words):
+    s = Scene()
+    s.net = fastnn.MLP([3, 4, 1], output=output)
+    assert_refused(s, lambda: OF_X_AND_Y[method](s, s.X, Y), ValueError, words)
+
+
+ONE_EXAMPLE = [
+    ("another length", np.ones(4), np.ones(2), r"got 1D array instead: X has shape \(4,\), wanted \(3, m\) or, for one example, \(3,\), one column per example\.$"),
+    ("NaN", [1.0, np.nan, 0.0], [1.0, 0.0], r"Input X contains NaN\."),
+    ("Y of another length", np.ones(3), np.ones(3), r"Y has shape \(3,\), wanted \(2, 1\)"),
+    ("one number for two outputs", np.ones(3), 1.0, "Y has shape"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", OF_X_AND_Y)
+@pytest.mark.parametrize("X, Y, words", rows(ONE_EXAMPLE))
+def test_bad_vectors(backend, method, X, Y, words):
+    s = Scene()
+    assert_refused(s, lambda: OF_X_AND_Y[method](s, X, Y), ValueError, words)
+
+
+@pytest.mark.parametrize("method", OF_X)
+def test_a_row_of_numbers_is_no_example_of_one_input(backend, method):
+    s = Scene()
+    s.net = fastnn.MLP([1, 2])
+    words = r"X has shape \(8,\), wanted \(1, m\) or.*For 8 examples: X\.reshape\(1, 8\)\.$"
+    assert_refused(s, lambda: OF_X[method](s, s.X[0]), ValueError, words)
+
+
+@pytest.mark.parametrize("call, error, words", rows([
+    ("no tau", lambda n: n.mix(n, 1.5), ValueError, "tau must be a number from 0 to 1, got 1.5"),
+    ("negative", lambda n: n.mix(n, -0.5), ValueError, "tau must be a finite number >= 0, got -0.5"),
+    ("text", lambda n: n.mix(n, "1"), TypeError, "tau must be a finite number"),
+    ("no network", lambda n: n.mix(n.parameters, 0.5), TypeError, "other must be an MLP, got fastnn.*ParameterDict"),
+    ("sizes", lambda n: n.mix(fastnn.MLP([3, 5, 2]), 0.5), ValueError, r"other must have the layer_sizes of this network, \(3, 4, 2\), got \(3, 5, 2\)"),
+    ("activations", lambda n: n.mix(fastnn.MLP([3, 4, 2]), 0.5), ValueError, "other must have the activations of this network.*'linear'.*'sigmoid'"),
+    ("dtype", lambda n: n.mix(n.copy("float64"), 0.5), ValueError, "other must have the dtype of this network, float32, got float64"),
+    ("copy", lambda n: n.copy("float16"), TypeError, "dtype must be float32 or float64"),
+]))  # fmt: skip
+def test_bad_copies(backend, call, error, words):
+    s = Scene()
+    assert_refused(s, lambda: call(s.net), error, words)
 
 
 OPTIONS = [
@@ -197,7 +265,7 @@ OPTIONS = [
     (dict(learning_rate=1e60), ValueError, r"learning_rate: 1e\+60 overflows in float32"),
     (dict(learning_rate=b"0.1"), TypeError, "learning_rate.*got b'0.1'"),
     (dict(learning_rate=np.True_), TypeError, "learning_rate.*got (np.)?True"),
-    (dict(optimizer="sgd"), ValueError, "optimizer must be one of 'gradient_descent', 'adam', got 'sgd'; did you mean 'gradient_descent'"),
+    (dict(optimizer="sgd"), ValueError, "optimizer must be one of 'gradient_descent', .*'adam', .*got 'sgd'; did you mean 'gradient_descent'"),
     (dict(optimizer="Adam"), ValueError, "got 'Adam'; did you mean 'adam'"),
     (dict(optimizer=None), TypeError, "optimizer must be a name or an Optimizer, got None"),
     (dict(optimizer=fastnn.optimizers.Adam), TypeError, r"got the class Adam: write Adam\(\)"),
@@ -218,7 +286,144 @@ OPTIONS = [
     (dict(max_iter=3), TypeError, r"'max_iter'; did you mean 'epochs'\?"),
     (dict(weight_decay=3), TypeError, r"'weight_decay'; did you mean 'l2'\?"),
     (dict(xyzzy=3), TypeError, "unexpected keyword argument 'xyzzy'$"),
+    (dict(early_stopping=3), TypeError, r"'early_stopping'; did you mean 'patience'\?"),
+    (dict(validation_split=0.1), TypeError, r"'validation_split'; did you mean 'validation_fraction'\?"),
+    # schedules
+    (dict(schedule="cosin"), ValueError, "schedule must be one of 'constant', .*got 'cosin'; did you mean 'cosine'"),
+    (dict(schedule=3), TypeError, "schedule must be a name, a Schedule or a function of the step number, got 3"),
+    (dict(schedule=fastnn.schedules.Cosine), TypeError, r"got the class Cosine: write Cosine\(\)"),
+    (dict(schedule=lambda t: 0.1, learning_rate=0.1), ValueError, "learning_rate must not be given where schedule is a function.*got learning_rate=0.1"),
+    (dict(schedule=lambda t: -0.1), ValueError, r"the learning rate that schedule\(0\) returns must be a finite number >= 0, got -0.1"),
+    (dict(schedule=lambda t: 0.1 if t < 4 else np.nan), ValueError, r"schedule\(4\) returns.*got nan"),
+    (dict(schedule=lambda t: "x"), TypeError, r"schedule\(0\) returns must be a finite number"),
+    (dict(schedule=lambda t: 1e60), ValueError, r"schedule\(0\) returns: 1e\+60 overflows in float32"),
+    # validation
+    (dict(validation_data=3), TypeError, r"validation_data must be a pair \(X, Y\), got int"),
+    (dict(validation_data=([1], [2], [3])), TypeError, r"must be a pair \(X, Y\), got tuple of 3"),
+    (dict(validation_data=(np.ones((4, 2)), np.ones((2, 2)))), ValueError, "X has 4 features"),
+    (dict(validation_data=(np.ones((3, 2)), np.ones((2, 2))), validation_fraction=0.1), ValueError, "validation_data or validation_fraction, not both"),
+    (dict(validation_fraction=1), ValueError, "validation_fraction must be a number >= 0 and < 1, got 1"),
+    (dict(validation_fraction=-0.1), ValueError, "validation_fraction.*got -0.1"),
+    (dict(validation_fraction="a"), TypeError, "validation_fraction.*got 'a'"),
+    (dict(patience=3), ValueError, "patience waits for a lower validation cost: give validation_data or"),
+    (dict(patience=0, validation_fraction=0.5), ValueError, "patience must be an integer >= 1, got 0"),
+    (dict(patience=1.5, validation_fraction=0.5), TypeError, "patience must be an integer >= 1, got 1.5"),
+    (dict(restore_best=1), TypeError, "restore_best must be True or False, got 1"),
+    (dict(metrics="acuracy"), ValueError, "metrics must be one of 'accuracy'.*got 'acuracy'; did you mean 'accuracy'"),
+    (dict(metrics="accuracy"), ValueError, "metrics: 'accuracy' is for classes, and the outputs of this network are values"),
+    (dict(metrics=3), TypeError, "metrics must be a sequence, got 3"),
+    (dict(metrics=[3]), TypeError, "metrics must be a name, got 3"),
+    (dict(metrics=["r2", "r2"]), ValueError, "metrics: two of them are called 'r2'"),
+    (dict(metrics=lambda Y, A: Y - A), TypeError, "the metric '<lambda>' must return a number, got array"),
+    (dict(metrics=lambda Y, A: None), TypeError, "the metric '<lambda>' must return a number, got None"),
+    (dict(callbacks=3), TypeError, "callbacks must be a sequence, got 3"),
+    (dict(callbacks=["x"]), TypeError, r"callbacks must be functions \(epoch, history\) or objects with on_epoch_end\(epoch, history\), got 'x'"),
+    # classes
+    (dict(class_weight="balanced"), ValueError, "class_weight needs classes.*this network has 2 linear outputs: use sample_weight"),
+    # L-BFGS
+    (dict(optimizer="lbfg"), ValueError, "got 'lbfg'; did you mean 'lbfgs'"),
+    (dict(optimizer="lbfgs"), ValueError, "optimizer 'lbfgs' has no batch_size, got 3: it takes all examples at once"),
+    (dict(optimizer="lbfgs", batch_size=None, learning_rate=0.1), ValueError, "'lbfgs' has no learning_rate, got 0.1: it searches"),
+    (dict(optimizer="lbfgs", batch_size=None, schedule="cosine"), ValueError, "'lbfgs' has no schedule, got 'cosine'"),
+    (dict(optimizer="lbfgs", batch_size=None, clip_norm=1.0), ValueError, "'lbfgs' has no clip_norm, got 1.0"),
+    (dict(optimizer=fastnn.optimizers.LBFGS), TypeError, r"got the class LBFGS: write LBFGS\(\)"),
 ]  # fmt: skip
+
+CLASS_WEIGHTS = [
+    ("softmax", "unbalanced", TypeError, r'class_weight must be a dict \{class: weight\} or "balanced", got \'unbalanced\''),
+    ("softmax", [1.0, 2.0], TypeError, "class_weight must be a dict"),
+    ("softmax", {2: 1.0}, ValueError, "class_weight: the classes are integers from 0 to 1, got 2"),
+    ("softmax", {"a": 1.0}, ValueError, "the classes are integers from 0 to 1, got 'a'"),
+    ("softmax", {0: -1.0}, ValueError, r"class_weight\[0\] must be a finite number >= 0, got -1.0"),
+    ("softmax", {0: np.nan}, ValueError, r"class_weight\[0\].*got nan"),
+    ("softmax", {0: "1"}, TypeError, r"class_weight\[0\] must be a finite number"),
+    ("softmax", {0: 0, 1: 0}, ValueError, "every example has the weight 0: there is nothing to learn from"),
+    ("sigmoid", {0: 2.0}, ValueError, "this network has 2 sigmoid outputs: use sample_weight"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("output, weights, error, words", CLASS_WEIGHTS, ids=str)
+def test_bad_class_weights(backend, output, weights, error, words):
+    s = Scene(output)
+    options = {"epochs": 2, "batch_size": 3, "class_weight": weights}
+    assert_refused(s, lambda: s.net.fit(s.X, s.Y, **options), error, words)
+
+
+def test_bad_validation_of_one_example(backend):
+    s = Scene()
+    words = "validation_fraction needs 2 examples at least"
+    call = {"validation_fraction": 0.5}
+    assert_refused(s, lambda: s.net.fit(s.X[:, :1], s.Y[:, :1], **call), ValueError, words)
+
+
+def test_weights_that_are_all_held_out(backend):
+    s = Scene()
+    words = "sample_weight is 0 for every example that validation_fraction leaves"
+    for j in range(8):  # some of them are held out
+        options = {"validation_fraction": 0.9, "sample_weight": np.eye(8)[j], "seed": 0}
+        if j in (fastnn.validation.hold_out(0.9, None, 8, np.random.default_rng(0))[1]):
+            assert_refused(s, lambda: s.net.fit(s.X, s.Y, **options), ValueError, words)  # noqa: B023
+
+
+@pytest.mark.parametrize("call, error, words", rows([
+    ("step", lambda n, X, Y: n.step(X, Y, optimizer="lbfgs"), ValueError, "'lbfgs' has no step that could be taken alone: give it to fit"),
+    ("update", lambda n, X, Y: fastnn.optimizers.LBFGS().update(n, n.gradients(X, Y)[1]), ValueError, "'lbfgs' has no step"),
+    ("memory", lambda n, X, Y: fastnn.optimizers.LBFGS(memory=0), ValueError, "memory must be an integer >= 1, got 0"),
+    ("tolerance", lambda n, X, Y: fastnn.optimizers.LBFGS(tolerance=-1), ValueError, "tolerance must be a finite number >= 0, got -1"),
+    ("warmup", lambda n, X, Y: fastnn.schedules.Cosine(warmup=-1), ValueError, "warmup must be an integer >= 0, got -1"),
+    ("length", lambda n, X, Y: fastnn.schedules.Cosine(length=0), ValueError, "length must be an integer >= 1, got 0"),
+    ("final", lambda n, X, Y: fastnn.schedules.Cosine(final=1.5), ValueError, "final must be a number from 0 to 1, got 1.5"),
+    ("factor", lambda n, X, Y: fastnn.schedules.Step(factor=0), ValueError, "factor must be a finite number > 0, got 0"),
+    ("factor above 1", lambda n, X, Y: fastnn.schedules.Exponential(1.5), ValueError, "factor must be a number > 0 and <= 1, got 1.5"),
+    ("every", lambda n, X, Y: fastnn.schedules.Step(every=0), ValueError, "every must be an integer >= 1, got 0"),
+    ("power", lambda n, X, Y: fastnn.schedules.InverseScaling(0), ValueError, "power must be a finite number > 0, got 0"),
+    ("patience", lambda n, X, Y: fastnn.schedules.ReduceOnPlateau(patience=-1), ValueError, "patience must be an integer >= 0, got -1"),
+]))  # fmt: skip
+def test_bad_optimizers_and_schedules(backend, call, error, words):
+    s = Scene()
+    assert_refused(s, lambda: call(s.net, s.X, s.Y), error, words)
+
+
+@pytest.mark.parametrize("loss, error, words", rows([
+    ("a number", lambda A, Y: 1.0, TypeError, r"must return \(J, dA\), got 1.0"),
+    ("nothing", lambda A, Y: None, TypeError, r"must return \(J, dA\), got None"),
+    ("three", lambda A, Y: (1.0, A, Y), TypeError, r"must return \(J, dA\)"),
+    ("J an array", lambda A, Y: (A, A), TypeError, "must return a number J first, got array"),
+    ("J text", lambda A, Y: ("1", A), TypeError, "must return a number J first, got '1'"),
+    ("dA of another shape", lambda A, Y: (1.0, A[:1]), ValueError, r"must return dA of shape \(2, \d\), got \(1, \d\)"),
+    ("dA complex", lambda A, Y: (1.0, A * 1j), ValueError, "Complex data not supported: dA"),
+    ("its own error", lambda A, Y: 1 / 0, ZeroDivisionError, "division by zero"),
+]))  # fmt: skip
+@pytest.mark.parametrize("method", ["fit", "step", "fit lbfgs"])
+def test_bad_losses_of_ones_own(backend, loss, error, words, method):
+    s = Scene()
+    s.net = fastnn.MLP(
+        [3, 4, 2], output="linear", loss=loss, dropout=0 if "lbfgs" in method else 0.3
+    )
+    calls = {
+        "fit": lambda: s.net.fit(s.X, s.Y, epochs=2, batch_size=3, optimizer="adam"),
+        "step": lambda: s.net.step(s.X, s.Y),
+        "fit lbfgs": lambda: s.net.fit(s.X, s.Y, epochs=2, optimizer="lbfgs"),
+    }
+    assert_refused(s, calls[method], error, words)
+
+
+@pytest.mark.parametrize("options", [{"sample_weight": np.ones(8)}, {"class_weight": "balanced"}])
+def test_losses_of_ones_own_weigh_examples_themselves(backend, options):
+    s = Scene()
+    s.net = fastnn.MLP([3, 4, 2], output="softmax", loss=lambda A, Y: (1.0, A))
+    words = "sample_weight and class_weight need a loss of the table: '<lambda>', a function"
+    assert_refused(s, lambda: s.net.fit(s.X, s.Y, epochs=2, **options), ValueError, words)
+
+
+def test_no_dropout_with_lbfgs(backend):
+    s = Scene()
+    s.net = fastnn.MLP([3, 4, 2], dropout=0.5)
+    words = r"'lbfgs' cannot train with dropout, got \(0.5,\)"
+    call = {"optimizer": "lbfgs"}
+    s.Y = np.abs(s.Y)
+    assert_refused(s, lambda: s.net.fit(s.X, s.Y, **call), ValueError, words)
+
 
 WEIGHTS = [
     ("28 shape", np.ones(3), ValueError, r"sample_weight has shape \(3,\), wanted \(8,\), one per example"),
@@ -279,6 +484,14 @@ def test_bad_derivatives_of_outputs(backend, make, error, words):
     s = Scene()
     dA = make(s)
     assert_refused(s, lambda: s.net.backward(s.X, dA), error, words)
+
+
+@pytest.mark.parametrize("of", ["X", "z", None, ["A"]])
+def test_bad_places_to_go_back_from(backend, of):
+    s = Scene()
+    assert_refused(
+        s, lambda: s.net.backward(s.X, s.Y, of=of), ValueError, "of must be 'A' or 'Z', got"
+    )
 
 
 @pytest.mark.parametrize(
@@ -348,7 +561,7 @@ FUNCTIONAL = [
     ("derivative of gelu from its output", lambda s: fastnn.activation_derivative(s.dZ, "gelu"), ValueError, "cannot be told from its output.*derivative=True"),
     ("backward of gelu from its output", lambda s: fastnn.activation_backward(s.dZ, s.dZ, "gelu"), ValueError, "cannot be told from its output"),
     ("derivative of softmax beside A", lambda s: fastnn.activate(s.dZ, "softmax", derivative=True), ValueError, "use activation_backward"),
-    ("ReLU", lambda s: fastnn.activate(s.dZ, "ReLU"), ValueError, r"'gelu', got 'ReLU'; did you mean 'relu'\?"),
+    ("ReLU", lambda s: fastnn.activate(s.dZ, "ReLU"), ValueError, r"'gelu', .*got 'ReLU'; did you mean 'relu'\?"),
     ("identity", lambda s: fastnn.activate(s.dZ, "identity"), ValueError, r"did you mean 'linear'\?"),
     ("logistic", lambda s: fastnn.activate(s.dZ, "logistic"), ValueError, r"did you mean 'sigmoid'\?"),
     ("mean squares", lambda s: fastnn.cost(s.dZ, s.dZ, "MSE"), ValueError, r"did you mean 'mse'\?"),

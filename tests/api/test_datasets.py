@@ -47,6 +47,20 @@ def test_one_hot():
     assert datasets.one_hot(np.empty(0, int), n_classes=2).shape == (2, 0)
 
 
+@pytest.mark.parametrize("make", [list, tuple, np.array, lambda x: np.array(x, object)])
+def test_one_hot_of_names(make):
+    names = make(["dog", "cat", "dog", "mouse"])
+    expected = [[0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 1]]
+    np.testing.assert_array_equal(datasets.one_hot(names), expected)
+    classes = make(["mouse", "cat", "dog", "owl"])
+    Y = datasets.one_hot(names, classes=classes)
+    np.testing.assert_array_equal(Y, [[0, 0, 0, 1], [0, 1, 0, 0], [1, 0, 1, 0], [0, 0, 0, 0]])
+    assert Y.dtype == np.float32
+    assert np.asarray(classes)[Y.argmax(axis=0)].tolist() == list(names)
+    Y = datasets.one_hot([7, 3], classes=[3, 5, 7])
+    np.testing.assert_array_equal(Y, [[0, 1], [0, 0], [1, 0]])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_stratified_split(seed):
     """Two parts, nothing twice, nothing lost, the same mixture of classes in both."""
@@ -71,6 +85,13 @@ def test_stratified_split(seed):
         (lambda: datasets.one_hot([[0]]), ValueError, "labels must be 1-D"),
         (lambda: datasets.one_hot([-1]), ValueError, "must not be negative, got -1"),
         (lambda: datasets.one_hot([3], 3), ValueError, "smaller than n_classes=3, got 3"),
+        (lambda: datasets.one_hot([["a"]]), ValueError, "labels must be 1-D"),
+        (lambda: datasets.one_hot(["a"], 3), TypeError, "n_classes is for classes that are num"),
+        (lambda: datasets.one_hot(["a"], classes=["b"]), ValueError, "'a' is not one of the cla"),
+        (lambda: datasets.one_hot([1], classes=["b"]), TypeError, "integers or strings, as the"),
+        (lambda: datasets.one_hot(["a"], classes=["a", "a"]), ValueError, "name each class once"),
+        (lambda: datasets.one_hot(["a"], classes=[]), TypeError, "integers or strings, as the"),
+        (lambda: datasets.one_hot([0.5], classes=[1]), TypeError, "integers or strings, as the"),
         (
             lambda: datasets.stratified_split([0, 1], 1.5),
             ValueError,

@@ -7,13 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import harness, layer_checks
-from support.tables import ACTIVATIONS, DTYPES, ELEMENTWISE, FROM_Z, SLOPE
+from support.tables import ACTIVATIONS, DTYPES, ELEMENTWISE, FROM_Z, SLOPE, named
 
 import fastnn
-
-
-def named(activation):
-    return ("leaky_relu", SLOPE) if activation == "leaky_relu" else activation
 
 
 def layer(dtype=np.float64, n_out=5, n_in=4, m=7):
@@ -298,6 +294,8 @@ def test_ends_of_the_range_are_no_reason_to_warn(backend, dtype, activation):
         warnings.simplefilter("error")
         A = fastnn.activate(Z, activation)
         softmax = fastnn.activate(Z.T.copy(), activation)
+    if activation == "exponential":  # beyond the range of the dtype
+        A, softmax = (a[a < np.inf] for a in (A, softmax))
     assert np.isfinite(A).all() and np.isfinite(softmax).all()
     if activation == "softmax":
         assert softmax.sum() == 1

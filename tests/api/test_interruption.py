@@ -10,12 +10,13 @@ from support.network_checks import train_plainly
 import fastnn
 
 
-def warm_up(net):
+def warm_up(net, **options):
     """Train a little, on nothing much: what has to be compiled is compiled before the clock."""
     n_in, *_, n_out = net.layer_sizes
     copy.deepcopy(net).fit(
-        np.ones((n_in, 3)), np.full((n_out, 3), 1 / n_out), epochs=2, batch_size=2
-    )
+        np.ones((n_in, 3)), np.full((n_out, 3), 1 / n_out), epochs=2, batch_size=2,
+        **options,
+    )  # fmt: skip
 
 
 def digits_like(m=1000, seed=0):
@@ -101,6 +102,7 @@ def test_optimizer_and_parameters_stop_together(backend):
     """Adam's state is that of the same whole epoch, and training goes on from there as if it
     had not been interrupted."""
     net, X, Y = digits_like()
+    warm_up(net, optimizer="adam")
     optimizer = fastnn.optimizers.Adam()
     with ctrl_c_after(0.3):
         net.fit(X, Y, epochs=1_000_000, batch_size=100, optimizer=optimizer, seed=5)

@@ -12,11 +12,11 @@ from support import harness
 from support.tables import BACKENDS
 
 import fastnn
-from fastnn import datasets, optimizers, training
+from fastnn import datasets, loop, optimizers
 from fastnn.optimizers import OPTIMIZERS, Adam, GradientDescent
 
 NAMES = tuple(OPTIMIZERS)
-RATES = {"gradient_descent": 0.3, "adam": 0.01}
+RATES = {"gradient_descent": 0.3, "momentum": 0.03, "rmsprop": 0.01, "adam": 0.01, "adamw": 0.01}
 
 
 def flower(dtype="float64", hidden=(6,), **options):
@@ -466,8 +466,8 @@ def test_same_seed_same_masks(backend, options, monkeypatch):
     first = dropped(seed=3, **options)
     assert dropped(seed=4, **options) != first
     for seconds, elements in ((1e-9, 1 << 18), (10.0, 250), (10.0, 1)):
-        monkeypatch.setattr(training, "CALL_SECONDS", seconds)
-        monkeypatch.setattr(training, "ORDER_ELEMENTS", elements)
+        monkeypatch.setattr(loop, "CALL_SECONDS", seconds)
+        monkeypatch.setattr(loop, "ORDER_ELEMENTS", elements)
         assert dropped(seed=3, **options) == first
     assert dropped(seed=3, threads=2, **options) == first
 

@@ -21,6 +21,30 @@ def drawn_or_refused(draw, check):
             draw()
 
 
+def test_history():
+    """The cost, and with validation data their cost and the best epoch."""
+    X, Y = datasets.planar_flower()
+    net = fastnn.MLP([2, 8, 1], seed=1)
+    plain = net.fit(X, Y, epochs=20)
+    validated = net.fit(X, Y, epochs=20, validation_data=(X, Y))
+
+    def check_plain(ax):
+        (line,) = ax.lines
+        np.testing.assert_array_equal(line.get_ydata(), plain.cost)
+        np.testing.assert_array_equal(line.get_xdata(), np.arange(1, 21))
+
+    def check_validated(ax):
+        training, validation, best = ax.lines
+        np.testing.assert_array_equal(training.get_ydata(), validated.cost)
+        np.testing.assert_array_equal(validation.get_ydata(), validated.validation_cost)
+        assert list(best.get_xdata()) == [validated.best_epoch]
+        labels = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert labels == ["training", "validation", f"best epoch, {validated.best_epoch}"]
+
+    drawn_or_refused(plain.plot, check_plain)
+    drawn_or_refused(validated.plot, check_validated)
+
+
 def test_decision_boundary(tmp_path):
     X, Y = datasets.planar_flower()
     net = fastnn.MLP([2, 8, 1], seed=1)

@@ -1,12 +1,15 @@
 """fit: epochs, batches, order, history, progress, and the way back when it diverges."""
 
+import copy
+import re
+
 import numpy as np
 import pytest
 from support import harness
 from support.tables import BACKENDS
 
 import fastnn
-from fastnn import datasets
+from fastnn import datasets, optimizers
 
 
 def flower(hidden=4, dtype="float64", **options):
@@ -124,12 +127,12 @@ def test_epochs_may_come_in_several_calls(backend, options):
 @pytest.mark.parametrize("options", [{}, {"batch_size": 16}])
 def test_chunks_of_the_loop_do_not_show(backend, options, monkeypatch):
     """However many epochs a call of the kernel takes, the bits are the same."""
-    from fastnn import training
+    from fastnn import loop
 
     ends = []
     for seconds, elements in ((0.15, 1 << 18), (1e-9, 1 << 18), (10.0, 250), (10.0, 1)):
-        monkeypatch.setattr(training, "CALL_SECONDS", seconds)
-        monkeypatch.setattr(training, "ORDER_ELEMENTS", elements)
+        monkeypatch.setattr(loop, "CALL_SECONDS", seconds)
+        monkeypatch.setattr(loop, "ORDER_ELEMENTS", elements)
         ends.append(fitted(**options))
     assert ends.count(ends[0]) == 4
 
@@ -187,6 +190,75 @@ def test_progress_line(backend, capsys):
 
 def test_progress_changes_nothing(backend):
     assert fitted(progress=lambda epoch, cost: None) == fitted()
+
+
+# --- one epoch of one step, the short way -------------------------------------------------
+
+
+def long_way(net, X, Y, **options):
+    """The same `fit`, by what every other one goes through."""
+    return net.fit(X, Y, epochs=1, progress=False, **options)
+
+
+@pytest.mark.parametrize("optimizer", ["gradient_descent", "momentum", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize("is_name", [True, False], ids=["name", "object"])
+@pytest.mark.parametrize("learning_rate", [None, 0.05, np.float64(0.05)], ids=str)
+def test_the_short_way_is_the_long_way(backend, optimizer, is_name, learning_rate):
+    nets = [flower(dtype="float32") for _ in range(2)]
+    used = [optimizer if is_name else optimizers.resolve(optimizer) for _ in range(2)]
+    for _ in range(70):  # past the scalars that are made together
+        histories = [
+            way(net, X, Y, optimizer=o, learning_rate=learning_rate)
+            for way, (net, X, Y), o in zip(
+                (long_way, lambda n, X, Y, **o: n.fit(X, Y, epochs=1, **o)), nets, used, strict=True
+            )
+        ]
+        for name in ("cost", "learning_rate", "validation_cost", "metrics", "best_epoch"):
+            one, other = (getattr(history, name) for history in histories)
+            assert type(one) is type(other)
+            np.testing.assert_array_equal(one, other)
+        assert histories[0].seconds.shape == histories[1].seconds.shape == (1,)
+    assert nets[0][0].parameter_vector.tobytes() == nets[1][0].parameter_vector.tobytes()
+    if not is_name:
+        assert everything(nets[0][0], used[0]) == everything(nets[1][0], used[1])
+
+
+@pytest.mark.parametrize("used", [True, False], ids=["with a state", "fresh"])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_an_error_on_the_short_way(backend, used, error, monkeypatch):
+    """It comes after the kernel has trained: all is as before, or the epoch is whole."""
+    net, X, Y = flower()
+    optimizer = fastnn.optimizers.Adam()
+    if used:
+        net.fit(X, Y, epochs=2, optimizer=optimizer)
+    before = everything(net, optimizer)
+    twin, other = copy.deepcopy((net, optimizer))
+    twin.fit(X, Y, epochs=1, optimizer=other)
+
+    def ending():
+        raise error
+
+    monkeypatch.setattr(net, "_engine", Broken(net.engine, ending))
+    with pytest.raises(error):
+        net.fit(X, Y, epochs=1, optimizer=optimizer)
+    allowed = [before, everything(twin, other)] if error is KeyboardInterrupt else [before]
+    assert everything(net, optimizer) in allowed
+
+
+def test_hyperparameters_may_change_between_steps(backend):
+    """The scalars that were made for later steps are made again."""
+    net, X, Y = flower()
+    twin, _, _ = flower()
+    optimizer, other = fastnn.optimizers.Adam(), fastnn.optimizers.Adam()
+    for beta1, rate in ((0.9, 0.01), (0.9, 0.02), (0.5, 0.02), (0.5, 0.02)):
+        optimizer.beta1 = other.beta1 = beta1
+        net.step(X, Y, rate, optimizer=optimizer)
+        twin.fit(X, Y, epochs=1, schedule=lambda t: rate, optimizer=other)  # noqa: B023
+    assert everything(net, optimizer) == everything(twin, other)
+    momentum, fresh = fastnn.optimizers.Momentum(), fastnn.optimizers.Momentum(nesterov=True)
+    momentum.scalars_of_next(1, 0.1)
+    momentum.nesterov = True
+    np.testing.assert_array_equal(momentum.scalars_of_next(1, 0.1), fresh.scalars_of_next(1, 0.1))
 
 
 # --- what ends it early -------------------------------------------------------------------
@@ -252,6 +324,9 @@ class Broken:
         self.engine.train(*arguments)
         self.ending()
 
+    def accepts(self, *arguments):
+        return self.engine.accepts(*arguments)
+
 
 @pytest.mark.parametrize("used", [True, False], ids=["with a state", "fresh"])
 def test_ctrl_c_leaves_the_epochs_that_were_whole(backend, used):
@@ -286,16 +361,106 @@ def test_ctrl_c_before_the_first_epoch_leaves_nothing(backend, monkeypatch):
 
 @pytest.mark.parametrize("used", [True, False], ids=["with a state", "fresh"])
 def test_divergence_puts_the_optimizer_back(backend, used):
+    """The first step already is the last finite one, or none is."""
     net = fastnn.MLP([1, 4, 1], output="linear", dtype="float32", hidden="relu", seed=1)
     optimizer = fastnn.optimizers.Adam()
     X, Y = np.linspace(-1, 1, 20)[None], np.ones((1, 20))
     if used:
         net.fit(X, Y, epochs=2, optimizer=optimizer)
-    before = everything(net, optimizer)
-    with pytest.raises(ValueError, match="non-finite.*learning_rate=1e.30"):
+    twin, other = copy.deepcopy((net, optimizer))
+    with pytest.raises(ValueError, match="non-finite.*learning_rate=1e.30") as caught:
         net.fit(X, Y, epochs=50, learning_rate=1e30, optimizer=optimizer)
-    assert everything(net, optimizer) == before
-    net.fit(X, Y, epochs=5, optimizer=optimizer)  # and both are still good
+    whole = last_finite(caught)
+    if whole:
+        twin.fit(X, Y, epochs=whole, learning_rate=1e30, optimizer=other)
+    assert everything(net, optimizer) == everything(twin, other)
+
+
+def last_finite(caught):
+    """The last epoch that was finite, as the error says it."""
+    message = str(caught.value)
+    if "as they were before" in message:
+        assert "by epoch 1 " in message
+        return 0
+    return int(re.search("those of epoch (\\d+), the last that was finite", message)[1])
+
+
+@pytest.mark.parametrize("call_seconds", [1e-9, 0.15, 10.0])
+@pytest.mark.parametrize("options", [{}, {"batch_size": 16}], ids=str)
+@pytest.mark.parametrize("optimizer", ["adam", "momentum", "gradient_descent"])
+def test_divergence_keeps_the_last_finite_epoch(
+    backend, optimizer, options, call_seconds, monkeypatch
+):
+    """All is as after a training of so many epochs, however many a call of the kernel took; with
+    one more, it is not finite."""
+    from fastnn import loop
+
+    monkeypatch.setattr(loop, "CALL_SECONDS", call_seconds)
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(3, 50)), rng.normal(size=(1, 50))
+
+    def started():
+        net = fastnn.MLP(
+            [3, 8, 1], "linear", "linear", dtype="float32", seed=1, dropout=0.1, loss="mse"
+        )
+        return net, optimizers.resolve(optimizer)
+
+    rates = {"adam": 1e37, "momentum": 0.5, "gradient_descent": 1.5}
+    options = options | {"learning_rate": rates[optimizer]}
+    net, used = started()
+    before = everything(net, used)
+    with pytest.raises(ValueError, match="non-finite") as caught:
+        net.fit(X, Y, epochs=2000, optimizer=used, **options)
+    whole = last_finite(caught)
+    twin, other = started()
+    if whole:
+        twin.fit(X, Y, epochs=whole, optimizer=other, **options)
+        assert everything(net, used) == everything(twin, other)
+        assert f"by epoch {whole + 1} " in str(caught.value)
+    else:
+        assert everything(net, used) == before
+    assert np.isfinite(net.parameter_vector).all()
+    twin, other = started()
+    with pytest.raises(ValueError, match=f"by epoch {whole + 1} "):
+        twin.fit(X, Y, epochs=whole + 1, optimizer=other, **options)
+
+
+@pytest.mark.parametrize("at", [2, 3, 4])
+def test_ctrl_c_while_looking_for_the_last_finite_epoch(backend, at, monkeypatch):
+    """What is left is a whole epoch, up to that one."""
+    from fastnn import loop
+
+    monkeypatch.setattr(loop, "CALL_SECONDS", 10.0)
+    is_sound, calls = loop.Run._is_sound, []
+
+    def interrupted(run):
+        if run.has_diverged:
+            calls.append(1)
+            if len(calls) == at - 1:
+                raise KeyboardInterrupt
+            if len(calls) < at:
+                return False  # so that it goes on looking
+        return is_sound(run)
+
+    monkeypatch.setattr(loop.Run, "_is_sound", interrupted)
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(3, 50)), rng.normal(size=(1, 50))
+    options = {"learning_rate": 0.4, "batch_size": 25}
+
+    def started():
+        net = fastnn.MLP([3, 8, 1], "linear", "linear", dtype="float32", seed=1)
+        return net, fastnn.optimizers.Momentum()
+
+    net, optimizer = started()
+    with pytest.raises(KeyboardInterrupt):
+        net.fit(X, Y, epochs=500, optimizer=optimizer, **options)
+    assert len(calls) >= at - 1
+    monkeypatch.setattr(loop.Run, "_is_sound", is_sound)
+    twin, other = started()
+    whole = optimizer.steps // 2
+    if whole:
+        twin.fit(X, Y, epochs=whole, optimizer=other, **options)
+    assert everything(net, optimizer)[:2] == everything(twin, other)[:2]
 
 
 def test_a_state_that_is_no_longer_finite_is_divergence(backend):
@@ -313,6 +478,9 @@ def test_an_error_in_step_leaves_the_generator(backend, monkeypatch):
     before = everything(net, optimizer)
 
     class NoMemory:
+        def accepts(self, *arguments):
+            return False
+
         def train(self, *arguments):
             raise MemoryError("none left")
 
@@ -339,17 +507,18 @@ def test_divergence_says_what_to_look_at(backend):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("batch_size", [None, 10])
-def test_divergence_puts_everything_back(backend, dtype, batch_size):
+def test_divergence_goes_back(backend, dtype, batch_size):
     rng = np.random.default_rng(0)
     net = fastnn.MLP([3, 8, 1], hidden="relu", output="linear", dtype=dtype)
     X, Y = rng.normal(size=(3, 50)), rng.normal(size=(1, 50))
-    before, state = net.parameter_vector.copy(), net.generator.bit_generator.state
+    twin = copy.deepcopy(net)
     with pytest.raises(ValueError, match="non-finite.*learning_rate=1000") as caught:
         net.fit(X, Y, epochs=2000, learning_rate=1000, batch_size=batch_size)
-    assert "epoch" in str(caught.value)
-    assert net.parameter_vector.tobytes() == before.tobytes()
-    assert net.generator.bit_generator.state == state
-    net.fit(X, Y, epochs=5, learning_rate=0.01)  # and the network is still good
+    whole = last_finite(caught)
+    if whole:
+        twin.fit(X, Y, epochs=whole, learning_rate=1000, batch_size=batch_size)
+    assert net.parameter_vector.tobytes() == twin.parameter_vector.tobytes()
+    assert net.generator.bit_generator.state == twin.generator.bit_generator.state
 
 
 def test_divergence_at_the_last_update(backend):

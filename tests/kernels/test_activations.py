@@ -1,6 +1,7 @@
 """The table of activations is whole, and its words are true."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,13 @@ import fastnn
 from fastnn import activations
 
 Z = np.linspace(-6, 6, 1201)[None, :]
+U = np.sqrt(2 / np.pi) * (Z + 0.044715 * Z**3)
+U_SLOPE = np.sqrt(2 / np.pi) * (1 + 3 * 0.044715 * Z**2)
 PHI = np.array([[(1 + math.erf(z / math.sqrt(2))) / 2 for z in Z[0]]])
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
 
 
 def test_the_table_is_what_the_tests_cover():
@@ -32,21 +39,17 @@ def test_formulas(backend, name):
         "leaky_relu": np.where(Z > 0, Z, slope * Z),
         "softmax": np.ones_like(Z),
         "gelu": Z * PHI,
+        "elu": np.where(Z > 0, Z, np.exp(np.minimum(Z, 0)) - 1),
+        "softplus": np.log(1 + np.exp(Z)),
+        "silu": Z * sigmoid(Z),
+        "gelu_tanh": Z * (1 + np.tanh(U)) / 2,
+        "exponential": np.exp(Z),
     }
     a = fastnn.activate(Z, name)
     harness.assert_norm_within("step", a, formulas[name], name)
     if name == "softmax":  # its derivative is a matrix for each example
         return
-    expression = (
-        row.derivative.replace("a (", "a * (").replace("z exp", "z * exp").replace("2 pi", "2 * pi")
-    )
-    expression = expression.replace("^", "**")
-    names = {"a": a, "z": Z, "Phi": lambda z: PHI, "exp": np.exp, "sqrt": np.sqrt, "pi": np.pi}
-    if " if " in expression:  # "1 if a > 0 else slope"
-        above, rest = expression.split(" if a > 0 else ")
-        expected = np.where(a > 0, float(above), slope if rest == "slope" else float(rest))
-    else:
-        expected = eval(expression, names) + 0 * a
+    expected = evaluated(row.derivative, a, slope) + 0 * a
     again, derivative = fastnn.activate(Z, name, derivative=True)
     harness.assert_same_bits(again, a, name)
     harness.assert_norm_within("step", derivative, expected, name)
@@ -60,21 +63,48 @@ def test_formulas(backend, name):
         fastnn.activation_backward(a, a, name)
 
 
+WRITTEN = {
+    "2 u'": "* w", "a (": "a * (", "z s (": "z * s * (", "z exp": "z * exp",
+    "alpha exp": "alpha * exp", "2 pi": "2 * pi", "^": "**",
+}  # fmt: skip
+"""How Python writes the products of a formula."""
+
+
+def evaluated(formula, a, parameter):
+    """A derivative as the table prints it, such as "1 if a > 0 else slope", by Python."""
+    formula, _, where = formula.partition(", s = ")
+    for written, meant in WRITTEN.items():
+        formula = formula.replace(written, meant)
+    names = {
+        "a": a, "z": Z, "Phi": lambda z: PHI, "exp": np.exp, "sqrt": np.sqrt, "pi": np.pi,
+        "slope": parameter, "alpha": parameter, "sigmoid": sigmoid,
+    }  # fmt: skip
+    if where:
+        names |= {"s": sigmoid(Z if where == "sigmoid(z)" else 2 * U), "w": 2 * U_SLOPE}
+    if " if " in formula:
+        above, condition, below = re.fullmatch("(.*) if (.*) else (.*)", formula).groups()
+        return np.where(*(eval(part, names) for part in (condition, above, below)))
+    return eval(formula, names)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_ranges(backend, name, dtype):
     """No output leaves the range of the table, however large z is."""
-    low, high = activations.ACTIVATIONS[name].range.strip("[]()").split(",")
+    row, alpha = activations.resolve(name)
+    low, high = row.range.replace("alpha", str(alpha)).strip("[]()").split(",")
     wide = np.concatenate([Z * 0, Z, 1000 * Z, 1e30 * Z]).astype(dtype)
     a = fastnn.activate(wide, name)
     assert a.min() >= float(low) and a.max() <= float(high)
-    assert np.isfinite(a).all()
+    assert np.isfinite(a).all() or name == "exponential"
 
 
 def test_rows_say_what_they_are_for():
     for row in activations.ACTIVATIONS.values():
         assert row.formula and row.derivative and row.use
         assert row.init in ("he", "xavier")
-    assert [row.name for row in activations.ACTIVATIONS.values() if not row.hidden] == ["softmax"]
+    assert [row.name for row in activations.ACTIVATIONS.values() if not row.hidden] == [
+        "softmax", "exponential",
+    ]  # fmt: skip
 
 
 def test_resolve():

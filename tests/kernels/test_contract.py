@@ -25,10 +25,13 @@ from fastnn import _kernels_numpy as reference
 from fastnn._specifications import LayerSpec, LossSpec, UpdateSpec
 from fastnn.activations import ACTIVATIONS
 from fastnn.losses import LOSSES
-from fastnn.optimizers import OPTIMIZERS
+from fastnn.optimizers import FORMULAS
 
 FUNCTIONS = [name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))]
-METHODS = ["try_forward", "forward", "cost_and_gradients", "backward", "train"]
+METHODS = [
+    "try_forward", "accepts", "forward", "cost_and_gradients", "backward", "jacobian", "update",
+    "train",
+]  # fmt: skip
 
 
 def parameters_of(function):
@@ -109,7 +112,7 @@ def test_same_codes(kernels):
     """A code that means another activation in one backend would train another network."""
     assert kernels.ACTIVATION_CODES == {row.name: row.code for row in ACTIVATIONS.values()}
     assert kernels.LOSS_CODES == {row.name: row.code for row in LOSSES.values()}
-    assert kernels.UPDATE_CODES == {row.name: row.code for row in OPTIMIZERS.values()}
+    assert kernels.UPDATE_CODES == {row.name: row.code for row in FORMULAS.values()}
 
 
 @pytest.mark.parametrize("what", ["activation", "loss", "update"])

@@ -136,6 +136,25 @@ def test_backward(kernels, dtype, case):
     network_checks.check_backward(kernels, dtype, case)
 
 
+@pytest.mark.parametrize("case", NETWORKS, ids=str)
+def test_jacobian(kernels, dtype, case):
+    network_checks.check_jacobian(kernels, dtype, case)
+
+
+OWN = NetworkCase((7, 17, 9, 3), ("tanh", "silu"), "mse", "linear", 61)
+
+
+@pytest.mark.parametrize("name", [n for n, r in network_checks.RULES.items() if not r.weighted])
+@pytest.mark.parametrize("case", [OWN, OWN._replace(m=1500)], ids=str)
+def test_own_loop(kernels, dtype, case, name):
+    network_checks.check_own_loop(kernels, dtype, case, name)
+
+
+@pytest.mark.parametrize("case", [c for c in NETWORKS if 2 < c.m < 100], ids=str)
+def test_accepts(kernels, dtype, case):
+    network_checks.check_accepts(kernels, dtype, case)
+
+
 @pytest.mark.parametrize("case", [*NETWORKS[:4], *RULED], ids=str)
 def test_no_examples(kernels, dtype, case):
     network_checks.check_no_examples(kernels, dtype, case)

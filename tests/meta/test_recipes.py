@@ -44,15 +44,12 @@ PLACES = {
         "        lambda A, alpha: (1 - np.abs(A)) ** 2,\n"
         "    ),\n",
     ),
-    "numba, formula": Place(
-        "fastnn/_numba/activations.py", "", "FROM_OUTPUT = {",
-        "@formula\ndef softsign(z, alpha):\n    return z / (type(z)(1) + abs(z))\n\n\n"
-        "@formula\ndef softsign_derivative(a, alpha):\n"
-        "    return (type(a)(1) - abs(a)) * (type(a)(1) - abs(a))\n\n\n",
-    ),
-    "numba, list": Place(
+    "numba": Place(
         "fastnn/_numba/activations.py", "FROM_OUTPUT = {", "}",
-        '    "softsign": (softsign, softsign_derivative),\n',
+        '    "softsign": (\n'
+        "        lambda z, alpha: z / (type(z)(1) + abs(z)),\n"
+        "        lambda a, alpha: (type(a)(1) - abs(a)) * (type(a)(1) - abs(a)),\n"
+        "    ),\n",
     ),
     "cython, formula": Place(
         "fastnn/_cython/activations.pxi", "", "# --- runs of whole registers",

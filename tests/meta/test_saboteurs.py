@@ -15,6 +15,7 @@ TANH = NetworkCase((7, 9, 3), ("tanh",), "cross_entropy", "softmax", 61)
 LEAKY = NetworkCase((7, 9, 3), ("leaky_relu",), "mse", "linear", 61)
 GELU = NetworkCase((7, 9, 3), ("gelu",), "huber", "linear", 61)
 
+MSE = NetworkCase((7, 9, 3), ("tanh",), "mse", "linear", 61)
 
 # --- who catches whom ---------------------------------------------------------------------
 
@@ -107,6 +108,13 @@ CAUGHT = [
     (saboteurs.cost_of_nothing, network_checks.check_no_examples, F32, TANH),
     (saboteurs.dA_of_mse_for_all, layer_checks.check_output_cost, F32, "huber", "linear"),
     (saboteurs.dA_of_mse_for_all, layer_checks.check_unpaired, F32, "cross_entropy", "softmax"),
+    (saboteurs.transposed_jacobian, network_checks.check_jacobian, F64, TANH),
+    (saboteurs.dropout_forward_alone, network_checks.check_own_loop, F64, MSE, "dropout"),
+    (saboteurs.accepted_nan, network_checks.check_accepts, F32, TANH),
+    (saboteurs.accepted_probabilities_of_any_sum, network_checks.check_accepts, F64, TANH),
+    (saboteurs.no_look_ahead, network_checks.check_rule, F64, TANH, "nesterov", 16),
+    (saboteurs.no_look_ahead, layer_checks.check_update, F32, "momentum"),
+    (saboteurs.velocity_as_a_mean, network_checks.check_rule, F32, TANH, "momentum", None),
     (saboteurs.overlapping_out, network_checks.check_try_forward_into, F32, TANH),
 ]
 

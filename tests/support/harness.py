@@ -5,7 +5,7 @@ import numpy as np
 from fastnn import _kernels_numpy as reference
 from fastnn._specifications import LossSpec
 from fastnn.losses import LOSSES as LOSS_TABLE
-from support.tables import DELTA, FROM_Z, SLOPE, TOLERANCES
+from support.tables import FROM_Z, PARAMETERS, SLOPE, TOLERANCES
 
 CODES = reference.ACTIVATION_CODES
 LOSSES = reference.LOSS_CODES
@@ -152,8 +152,8 @@ def derivative_of(activation, Z):
 
 def loss_spec(loss, output):
     """What the kernels are told of a loss at an output activation."""
-    alpha = DELTA if LOSS_TABLE[loss].parameter else 0.0
-    return LossSpec(LOSSES[loss], alpha, LOSS_TABLE[loss].paired == output)
+    row = LOSS_TABLE[loss]
+    return LossSpec(LOSSES[loss], PARAMETERS.get(loss, 0.0), row.paired == output, row.targets)
 
 
 # --- data ---------------------------------------------------------------------------------
@@ -162,7 +162,9 @@ def loss_spec(loss, output):
 def targets(loss, n, m, dtype, seed=0):
     """Targets that suit the loss, hard and soft labels both."""
     rng = np.random.default_rng([seed, n, m])
-    if loss in ("mse", "huber"):
+    if loss == "poisson":
+        return rng.poisson(1.5, (n, m)).astype(dtype)
+    if loss in ("mse", "huber", "mae"):
         return rng.normal(size=(n, m)).astype(dtype)
     if loss == "binary_cross_entropy":
         Y = rng.integers(0, 2, (n, m)).astype(dtype)

@@ -88,11 +88,18 @@ def activation_bound(activation, Z, A):
     return "activation", 0  # one operation at most: the same number
 
 
+HALVES = ("gelu", "silu", "gelu_tanh")
+"""Those that are z / 2 near 0, and 0 far below it."""
 SPECIAL = {
     "linear": [(0.0, 0.0), (-0.0, -0.0), (np.inf, np.inf), (-np.inf, -np.inf)],
     "sigmoid": [(0.0, 0.5), (-0.0, 0.5), (np.inf, 1.0), (-np.inf, 0.0), (1e3, 1.0), (-1e3, 0.0)],
     "tanh": [(0.0, 0.0), (-0.0, -0.0), (np.inf, 1.0), (-np.inf, -1.0), (1e3, 1.0), (-1e3, -1.0)],
     "gelu": [(0.0, 0.0), (-0.0, -0.0), (np.inf, np.inf), (-np.inf, 0.0), (1e3, 1e3), (-1e3, 0.0)],
+    "silu": [(0.0, 0.0), (-0.0, -0.0), (np.inf, np.inf), (-np.inf, 0.0), (1e3, 1e3), (-1e3, 0.0)],
+    "gelu_tanh": [(0.0, 0.0), (-0.0, -0.0), (np.inf, np.inf), (-np.inf, 0.0), (1e3, 1e3)],
+    "elu": [(0.0, 0.0), (-0.0, -0.0), (np.inf, np.inf), (-np.inf, -SLOPE), (-1e3, -SLOPE)],
+    "softplus": [(np.inf, np.inf), (-np.inf, 0.0), (1e3, 1e3), (-1e3, 0.0)],
+    "exponential": [(0.0, 1.0), (-0.0, 1.0), (np.inf, np.inf), (-np.inf, 0.0), (1e3, np.inf)],
     "relu": [(0.0, 0.0), (-0.0, 0.0), (-1.0, 0.0), (np.inf, np.inf), (-np.inf, 0.0)],
     "leaky_relu": [(0.0, 0.0), (-0.0, -0.0), (np.inf, np.inf), (-np.inf, -np.inf)],
 }
@@ -109,7 +116,7 @@ def check_special_values(kernels, dtype, activation):
             A, _ = call(kernels.activate, Z, CODES[activation], SLOPE, out=[Z.shape, None])
             got, case = A[0, position], f"{activation}({z}) at {position}"
             np.testing.assert_array_equal(got, dtype(a), err_msg=case)
-            if not (activation == "gelu" and z < 0):
+            if not (activation in HALVES and z < 0):
                 assert np.isnan(a) or np.signbit(got) == np.signbit(a), f"{case}: sign of {got}"
             assert np.isfinite(np.delete(A, position)).all(), f"{case} spread"
 
@@ -119,10 +126,11 @@ def check_subnormals(kernels, dtype, activation):
     info = np.finfo(dtype)
     Z = (info.smallest_subnormal * np.array([[1, 2, 3, 1000, 2**20 + 1]])).astype(dtype)
     A, _ = call(kernels.activate, Z, CODES[activation], SLOPE, out=[Z.shape, None])
-    half = dtype(0.5 if activation == "gelu" else 1)
+    half = dtype(0.5 if activation in HALVES else 1)
     np.testing.assert_array_equal(A, half * Z)
     A, _ = call(kernels.activate, -Z, CODES[activation], SLOPE, out=[Z.shape, None])
-    expected = {"relu": 0 * Z, "leaky_relu": dtype(SLOPE) * -Z}.get(activation, half * -Z)
+    kinked = dict.fromkeys(("leaky_relu", "elu"), dtype(SLOPE) * -Z) | {"relu": 0 * Z}
+    expected = kinked.get(activation, half * -Z)
     np.testing.assert_array_equal(A, expected)
 
 
@@ -233,11 +241,13 @@ def check_dense_forward(kernels, dtype, activation):
 
 
 def forward_bound(W, b, A_prev, activation, A):
-    """What the product and the activation together allow; no curve is steeper than 1."""
+    """What the product and the activation together allow; no curve but exp is steeper than 1."""
     k, step = W.shape[1] + 1, eps(W.dtype)
     in_Z = TOLERANCES["product"].at(W.dtype) * k * step * (np.abs(W) @ np.abs(A_prev) + np.abs(b))
     if activation == "softmax":
         in_Z = 2 * A * in_Z.max(axis=0, keepdims=True)
+    elif activation == "exponential":
+        in_Z = A * in_Z
     return in_Z + activation_bound(activation, W @ A_prev + b, A)[1]
 
 
@@ -362,13 +372,23 @@ def check_output_cost(kernels, dtype, loss, output):
             J, dZ = call(reference.output_cost, *inputs, out=[(n, m)])
             got_J, got_dZ = call(kernels.output_cost, *inputs, out=[(n, m)], case=case)
             assert type(got_J) is float, f"{case}: cost is a {type(got_J)}"
-            bound = TOLERANCES["cost"].at(dtype) * eps(dtype) * abs(J)
+            bound = TOLERANCES["cost"].at(dtype) * eps(dtype) * size_of_cost(J, A, Y, w, loss)
             assert_cost_within(got_J, J, bound, dtype, case)
             error = n * np.sum(np.abs(A), axis=0, keepdims=True) if output == "softmax" else 1
             bound = TOLERANCES["derivative"].at(dtype) * eps(dtype) * error * (1 + np.abs(A - Y))
             assert_within("derivative", got_dZ, dZ, bound * (1 if w is None else w), f"dZ {case}")
             (alone,) = call(kernels.output_cost, *inputs, out=[None], case=case)[:1]
             assert alone == got_J, f"{case}: the cost alone differs"
+
+
+def size_of_cost(J, A, Y, weights, loss):
+    """J, with the terms of either sign of poisson made positive."""
+    if loss != "poisson":
+        return abs(J)
+    terms = A + Y * np.abs(np.log(np.maximum(A, np.finfo(A.dtype).tiny)))
+    if weights is not None and not weights.any():
+        return 0.0
+    return np.average(terms.sum(axis=0), weights=None if weights is None else weights[0])
 
 
 def check_unpaired(kernels, dtype, loss, output):
@@ -401,6 +421,8 @@ def check_cost_of_one(kernels, dtype, loss, output):
 
 RULES = {
     "gradient_descent": ((), (0.3,), 0),
+    "momentum": ((0.9,), (0.3, 0.2, 0.1), 1),
+    "rmsprop": ((0.9, 1e-7), (0.3,), 1),
     "adam": ((0.9, 0.99, 1e-8), (0.3, 0.5, 1.7), 2),
 }
 """name -> (constants, scalars of a step, slots), one for each row of the table."""

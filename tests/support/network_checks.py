@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import fastnn
 from fastnn import _kernels_numpy as reference
 from fastnn._specifications import LayerSpec, UpdateSpec
 from fastnn.optimizers import OPTIMIZERS
@@ -22,7 +23,7 @@ from support.harness import (
     normal,
     targets,
 )
-from support.tables import SLOPE, TOLERANCES
+from support.tables import PARAMETERS, TOLERANCES, named
 
 
 def parameters_of(case, dtype):
@@ -40,12 +41,26 @@ def network(kernels, case, parameters, keep=1.0):
     keep: 1 - dropout of the hidden layers.
     """
     layers = [
-        LayerSpec(n_in, n_out, CODES[name], SLOPE if name == "leaky_relu" else 0.0, keep)
+        LayerSpec(n_in, n_out, CODES[name], PARAMETERS.get(name, 0.0), keep)
         for n_in, n_out, name in zip(case.layer_sizes, case.layer_sizes[1:], case.activations)
     ]
     layers[-1] = layers[-1]._replace(keep=1.0)
     loss = loss_spec(case.loss, case.output)
     return kernels.Network(layers=tuple(layers), loss=loss, parameters=parameters)
+
+
+def mlp(case, dtype="float64"):
+    """The public network of a case of the table, with its parameters."""
+
+    net = fastnn.MLP(
+        case.layer_sizes,
+        [named(g) for g in case.hidden],
+        named(case.output),
+        named(case.loss),
+        dtype=dtype,
+    )
+    net.parameter_vector[:] = parameters_of(case, np.dtype(dtype).type)
+    return net
 
 
 def examples(case, dtype):
@@ -130,17 +145,24 @@ class Rule(NamedTuple):
     slots: int = 0
     keep: float = 1.0
     weighted: bool = False
+    options: dict = {}
+    """Of the optimizer, where they change its scalars."""
 
     def scalars(self, steps, rate):
         """What the formula takes in each step, as its row of the table makes it."""
         names = {code: name for name, code in UPDATES.items()}
-        optimizer = OPTIMIZERS[names[self.spec.code]]()
+        optimizer = OPTIMIZERS[names[self.spec.code]](**self.options)
         return optimizer.scalars(np.full(steps, rate), np.arange(1.0, steps + 1))
 
 
 ADAM, ADAM_SLOTS = UpdateSpec(UPDATES["adam"], (0.9, 0.99, 1e-8)), 2
+MOMENTUM = UpdateSpec(UPDATES["momentum"], (0.9,))
 RULES = {
     "plain": Rule(PLAIN),
+    "momentum": Rule(MOMENTUM, 1),
+    "nesterov": Rule(MOMENTUM, 1, options={"nesterov": True}),
+    # With a small epsilon a gradient near 0 gives a step of either sign: noise, not the formula.
+    "rmsprop": Rule(UpdateSpec(UPDATES["rmsprop"], (0.9, 1e-1)), 1),
     "adam": Rule(ADAM, ADAM_SLOTS),
     "l2": Rule(PLAIN._replace(l2=0.3)),
     "clipped": Rule(PLAIN._replace(clip_norm=0.2)),
@@ -306,6 +328,108 @@ def check_backward(kernels, dtype, case):
     assert_same_bits(np.asarray(net.parameters), parameters, f"parameters of {case}")
 
 
+def check_jacobian(kernels, dtype, case):
+    """dA[L] / dX of each example, of many and of one."""
+    parameters, (X, _) = parameters_of(case, dtype), examples(case, dtype)
+    X = X[:, :70]
+    shape = X.shape[1], case.layer_sizes[-1], case.layer_sizes[0]
+    (expected,) = call(network(reference, case, parameters).jacobian, X, out=[shape])
+    net = network(kernels, case, parameters.copy())
+    (actual,) = call(net.jacobian, X, out=[shape], case=case)
+    assert_norm_within("step", actual, expected, f"jacobian of {case}")
+    for threads in (2, 3):
+        again = np.full(shape, np.nan, dtype)
+        net.jacobian(X, again, threads)
+        assert_same_bits(again, actual, f"jacobian of {case} with {threads} threads")
+    (single,) = call(net.jacobian, X[:, :1].copy(), out=[(1, *shape[1:])], case=case)
+    assert_norm_within("step", single, expected[:1], f"jacobian of {case}, first example alone")
+    assert_same_bits(np.asarray(net.parameters), parameters, f"parameters of {case}")
+
+
+def check_own_loop(kernels, dtype, case, name):
+    """Two steps with a loss of one's own, half the squared error: forward with the masks of
+    dropout, backward from dA, update; and the same by `train`."""
+    rule, (X, Y), m = RULES[name], examples(case, dtype), case.m
+    assert case.loss == "mse"
+    scalars = rule.scalars(2, 0.05)
+    ends = []
+    for own in (False, True):
+        parameters, costs = parameters_of(case, dtype), np.full(2, np.nan)
+        state = np.zeros((rule.slots, parameters.size), dtype)
+        net = network(kernels, case, parameters, rule.keep)
+        if not own:
+            net.train(X, Y, None, None, m, rule.spec, scalars, state, 11, 5, costs)
+        for step in range(2 * own):
+            A, gradients, masks = np.empty_like(Y), np.empty_like(parameters), (11, 5 + step)
+            net.forward(X, A, masks=masks)
+            net.backward(X, (A - Y) / dtype(m), gradients, None, masks=masks)
+            costs[step] = np.square(A - Y).sum() / (2 * m)
+            given = gradients.copy()
+            penalty = net.update(gradients, rule.spec, scalars[step], state)
+            if not (rule.spec.l2 or rule.spec.clip_norm < np.inf):
+                assert_same_bits(gradients, given, f"the gradients, {name}")
+            assert type(penalty) is float
+            costs[step] += penalty
+        ends.append((parameters, state, costs.astype(dtype)))
+    for what, got, want in zip(("parameters", "state", "costs"), ends[1], ends[0], strict=True):
+        assert_norm_within("rule", got, want, f"{what} of {case}, {name}")
+
+
+def check_accepts(kernels, dtype, case):
+    """True for what is plain, finite and allowed; False, and no error, for anything else."""
+    X, Y = examples(case, dtype)
+    parameters = np.zeros(max(X.size + Y.size, parameters_of(case, dtype).size), dtype)
+    parameters = parameters[: parameters_of(case, dtype).size]
+    parameters[:] = parameters_of(case, dtype)
+    net, weights = network(kernels, case, parameters), np.ones((1, case.m), dtype)
+    for layout in LAYOUTS.values():
+        assert net.accepts(layout(X), layout(Y)) is True
+        assert net.accepts(X, Y, layout(weights)) is True
+    weights[0, 1:] = 0
+    assert net.accepts(X, Y, weights) is True
+    for name, (x, y, w) in refused_examples(X, Y, weights, case, parameters).items():
+        assert net.accepts(x, y, w) is False, f"{case}: accepts {name}"
+    assert_same_bits(np.asarray(net.parameters), parameters_of(case, dtype), case)
+
+
+def refused_examples(X, Y, weights, case, parameters):
+    """name -> (X, Y, weights) of which one is not plain, or not allowed."""
+    n_in, n_out = case.layer_sizes[0], case.layer_sizes[-1]
+    other = np.float64 if X.dtype == np.float32 else np.float32
+
+    def holding(array, value, where=-1):
+        array = array.copy()
+        array[-1, where] = value
+        return array
+
+    refused = {
+        "a list": (X.tolist(), Y, None), "None": (X, None, None), "1-D": (X[0], Y, None),
+        "another dtype": (X, Y.astype(other), None), "integers": (X.astype(int), Y, None),
+        "a row too many": (np.vstack([X, X[:1]]), Y, None),
+        "an output too many": (X, np.vstack([Y, Y[:1]]), None),
+        "no examples": (X[:, :0], Y[:, :0], None), "an example more": (X, Y[:, 1:], None),
+        "masked": (np.ma.masked_array(X), Y, None), "byte-swapped": (
+            X.astype(X.dtype.newbyteorder()), Y, None),
+        "weights of all zeros": (X, Y, 0 * weights), "flat weights": (X, Y, weights[0]),
+        "a negative weight": (X, Y, holding(weights, -1)), "weights too few": (
+            X, Y, weights[:, 1:]),
+    }  # fmt: skip
+    for bad in (np.nan, np.inf, -np.inf):
+        refused[f"{bad} in X"] = holding(X, bad), Y, None
+        refused[f"{bad} in Y"] = X, holding(Y, bad), None
+        refused[f"{bad} in weights"] = X, Y, holding(weights, bad)
+    if parameters.size >= n_in * 1:
+        refused["parameters as X"] = parameters[:n_in, None], Y[:, :1], None
+    if case.loss in ("poisson", "binary_cross_entropy", "cross_entropy"):
+        refused["a negative target"] = X, holding(Y, -0.25), None
+    if case.loss in ("binary_cross_entropy", "cross_entropy"):
+        refused["a target above 1"] = X, holding(Y, 1.001), None
+    if case.loss == "cross_entropy":
+        refused["no distribution"] = X, Y * X.dtype.type(0.99), None
+    assert n_out == len(Y)
+    return refused
+
+
 def check_no_examples(kernels, dtype, case):
     """m = 0: no cost, no gradients, nothing trained."""
     parameters = parameters_of(case, dtype)
@@ -323,6 +447,7 @@ def check_no_examples(kernels, dtype, case):
     np.testing.assert_array_equal(costs, np.zeros(3))
     assert_same_bits(np.asarray(net.parameters), parameters, f"parameters of {case}")
     assert (state == 1).all(), f"{case}: the state changed"
+    net.jacobian(X, np.empty((0, case.layer_sizes[-1], case.layer_sizes[0]), dtype))
 
 
 def check_same_bits(kernels, dtype, case, batch_size=None, rule="plain"):

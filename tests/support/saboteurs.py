@@ -171,12 +171,12 @@ def written_input(kernels):
 
 def ignored_strides(kernels):
     """Reading the memory of an array in the order in which it lies there."""
-    right = kernels.dense_forward
+    right = kernels._layer
 
-    def dense_forward(W, b, A_prev, activation, slope, A):
-        right(W, b, A_prev.ravel(order="K").reshape(A_prev.shape), activation, slope, A)
+    def layer(W, b, A_prev, *rest):
+        return right(W, b, A_prev.ravel(order="K").reshape(A_prev.shape), *rest)
 
-    kernels.dense_forward = dense_forward
+    kernels._layer = layer
 
 
 def swallowed_nan_in_products(kernels):
@@ -352,21 +352,21 @@ def unchecked_try_forward(kernels):
 def uncorrected_adam(kernels):
     right = kernels._UPDATE["adam"]
 
-    def adam(w, g, state, scalars, constants):
-        right(w, g, state, [scalars[0], scalars[0], 1.0], constants)
+    def adam(g, state, scalars, *rest):
+        return right(g, state, [scalars[0], scalars[0], 1.0], *rest)
 
     kernels._UPDATE["adam"] = adam
 
 
 def epsilon_inside_the_root(kernels):
-    def adam(w, g, state, scalars, constants):
+    def adam(g, state, scalars, constants, out=None):
         m, v = state
         beta1, beta2, epsilon = constants
         m *= beta1
         m += (1 - beta1) * g
         v *= beta2
         v += (1 - beta2) * (g * g)
-        w -= scalars[1] * m / (np.sqrt(v + 1e-2) * scalars[2] + epsilon)
+        return scalars[1] * m / (np.sqrt(v + 1e-2) * scalars[2] + epsilon)
 
     kernels._UPDATE["adam"] = adam
 
@@ -461,6 +461,61 @@ def mean_in_backward(kernels):
             gradients /= X.shape[1]
 
     kernels.Network.backward = backward
+
+
+def transposed_jacobian(kernels):
+    right = kernels.Network.jacobian
+
+    def jacobian(self, X, J, threads=1):
+        right(self, X, J, threads)
+        J[...] = J.reshape(len(J), -1, J.shape[1]).transpose(0, 2, 1)
+
+    kernels.Network.jacobian = jacobian
+
+
+def dropout_forward_alone(kernels):
+    """The pass back does not know which units were left out."""
+    right = kernels.Network.backward
+
+    def backward(self, X, dA, gradients, dX, threads=1, masks=None):
+        right(self, X, dA, gradients, dX, threads)
+
+    kernels.Network.backward = backward
+
+
+def accepted_nan(kernels):
+    right = kernels.Network.accepts
+
+    def accepts(self, X, Y, weights=None):
+        clean = [x if x is None else np.nan_to_num(x) for x in (X, Y, weights)]
+        return right(self, *clean)
+
+    kernels.Network.accepts = accepts
+
+
+def accepted_probabilities_of_any_sum(kernels):
+    kernels.SUM_TOLERANCE = 1e9
+
+
+def no_look_ahead(kernels):
+    """Nesterov's momentum without the second term."""
+    right = kernels._UPDATE["momentum"]
+
+    def momentum(g, state, scalars, constants, out=None):
+        rate, velocity_rate, _ = scalars
+        return right(g, state, [rate, velocity_rate, 0.0], constants, out)
+
+    kernels._UPDATE["momentum"] = momentum
+
+
+def velocity_as_a_mean(kernels):
+    def momentum(g, state, scalars, constants, out=None):
+        (v,) = state
+        v *= constants[0]
+        v += (1 - constants[0]) * g
+        return scalars[1] * v + scalars[2] * g
+
+    kernels._UPDATE["momentum"] = momentum
 
 
 def cost_of_nothing(kernels):

@@ -88,15 +88,19 @@ LARGE_SHAPES = ((130, 785, 33), (10, 1030, 257), (33, 515, 1025), (5, 1, 3001), 
 """Past one panel, past one block of k (384 to 512), past one block of examples."""
 
 SLOPE, DELTA = 0.2, 0.7
-"""The parameters of leaky_relu and of huber in all cases."""
-ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax", "gelu")
+"""The parameters of leaky_relu and of elu, and of huber, in all cases."""
+PARAMETERS = {"leaky_relu": SLOPE, "elu": SLOPE, "huber": DELTA}
+ACTIVATIONS = (
+    "linear", "sigmoid", "tanh", "relu", "leaky_relu", "softmax", "gelu", "elu", "softplus", "silu",
+    "gelu_tanh", "exponential",
+)  # fmt: skip
 ELEMENTWISE = tuple(name for name in ACTIVATIONS if name != "softmax")
-FROM_Z = ("gelu",)
+FROM_Z = ("gelu", "elu", "softplus", "silu", "gelu_tanh")
 """Those whose derivative cannot be told from the output."""
 FROM_OUTPUT = tuple(name for name in ELEMENTWISE if name not in FROM_Z)
-CURVES = ("sigmoid", "tanh", "gelu")
+CURVES = ("sigmoid", "tanh", *FROM_Z, "exponential")
 """Those that are not a single operation: their accuracy is promised in ULP."""
-LOSSES = ("mse", "binary_cross_entropy", "cross_entropy", "huber")
+LOSSES = ("mse", "binary_cross_entropy", "cross_entropy", "huber", "mae", "poisson")
 PAIRS = (
     ("mse", "linear"),
     ("mse", "relu"),
@@ -111,8 +115,20 @@ PAIRS = (
     ("huber", "tanh"),
     ("huber", "softmax"),
     ("huber", "gelu"),
+    ("mse", "elu"),
+    ("mse", "silu"),
+    ("mse", "gelu_tanh"),
+    ("mae", "linear"),
+    ("mae", "sigmoid"),
+    ("poisson", "exponential"),
+    ("poisson", "softplus"),
 )
 """Losses with output activations that they may go with: each pair, and each way to dZ."""
+
+
+def named(row):
+    """What the public functions are given for the name of an activation or of a loss."""
+    return (row, PARAMETERS[row]) if row in PARAMETERS else row
 
 
 class NetworkCase(NamedTuple):
@@ -160,6 +176,9 @@ NETWORKS = (
     NetworkCase((9, 17, 8, 3), ("gelu", "tanh"), "cross_entropy", "softmax", 65),
     NetworkCase((5, 33, 2), ("relu",), "huber", "gelu", 47),
     NetworkCase((16, 7, 1), ("gelu",), "huber", "linear", 300),
+    NetworkCase((7, 17, 9, 2), ("elu", "silu"), "poisson", "softplus", 65),
+    NetworkCase((9, 16, 3), ("gelu_tanh",), "mae", "tanh", 49),
+    NetworkCase((6, 15, 8, 1), ("softplus", "silu"), "poisson", "exponential", 130),
     # Wide: several blocks of examples, several groups of panels for one row of weights.
     NetworkCase((784, 260, 10), ("relu",), "cross_entropy", "softmax", 700),
     NetworkCase((3, 1100, 600, 2), ("tanh", "relu"), "mse", "linear", 70),

@@ -6,7 +6,7 @@ from functools import lru_cache
 import mpmath
 import numpy as np
 
-from support.tables import DELTA
+from support.tables import DELTA, SLOPE
 
 PRECISE = mpmath.MPContext()
 PRECISE.prec = 160
@@ -50,35 +50,61 @@ def curve(activation, dtype):
     return high.reshape(Z.shape), low.reshape(Z.shape)
 
 
+_ROOT = math.sqrt(8 / math.pi)
 _erfc = np.frompyfunc(math.erfc, 1, 1)
 _CURVES = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
     "gelu": lambda z: z * _erfc(-z / math.sqrt(2)).astype(np.float64) / 2,
+    "elu": lambda z: np.where(z > 0, z, float(np.float32(SLOPE)) * np.expm1(np.minimum(z, 0))),
+    "softplus": lambda z: np.logaddexp(0, z),
+    "silu": lambda z: z / (1 + np.exp(-z)),
+    "gelu_tanh": lambda z: z / (1 + np.exp(-(_ROOT * z * (1 + 0.044715 * z * z)))),
+    "exponential": np.exp,
 }
 _PRECISE_CURVES = {
     "sigmoid": lambda z: 1 / (1 + PRECISE.exp(-z)),
     "tanh": PRECISE.tanh,
     # Beyond 60 mpmath's erfc gives up; there gelu is z, or 0, in either dtype.
     "gelu": lambda z: z * (PRECISE.erfc(-z / PRECISE.sqrt(2)) / 2 if abs(z) < 60 else z > 0),
+    "elu": lambda z: z if z > 0 else PRECISE.mpf(SLOPE) * PRECISE.expm1(z),
+    "softplus": lambda z: max(z, 0) + PRECISE.log1p(PRECISE.exp(-abs(z))),
+    "silu": lambda z: z / (1 + PRECISE.exp(-z)),
+    "gelu_tanh": lambda z: z / (1 + PRECISE.exp(-_twice_u(z))),
+    "exponential": PRECISE.exp,
 }
+
+
+def _twice_u(z):
+    return PRECISE.sqrt(8 / PRECISE.pi) * (z + PRECISE.mpf("0.044715") * z**3)
 
 
 def ulps(actual, high, low=0.0):
     """|actual - (high + low)| in units of the last place of the true value."""
-    ulp = np.spacing(np.abs(high).astype(actual.dtype)).astype(np.float64)
-    return np.abs((actual.astype(np.float64) - high) - low) / ulp
+    with np.errstate(over="ignore", invalid="ignore"):
+        rounded = high.astype(actual.dtype)
+        ulp = np.spacing(np.abs(rounded)).astype(np.float64)
+        error = np.abs((actual.astype(np.float64) - high) - low) / ulp
+    return np.where(np.isinf(rounded) & (actual == rounded), 0.0, error)
 
 
 def cost(A, Y, loss):
-    """The cost of small arrays with 160 bits: logarithms see tiny and 1 - eps/2 at most."""
+    """The cost of small arrays with 160 bits, and the same with all terms made positive.
+
+    Logarithms see tiny and 1 - eps/2 at most.
+    """
     info = np.finfo(A.dtype)
     tiny, below_1 = PRECISE.mpf(float(info.tiny)), 1 - PRECISE.mpf(float(info.epsneg))
-    log, total = PRECISE.log, PRECISE.mpf(0)
+    log, total, size = PRECISE.log, PRECISE.mpf(0), PRECISE.mpf(0)
     for a, y in zip(A.ravel().tolist(), Y.ravel().tolist()):
         a, y = PRECISE.mpf(a), PRECISE.mpf(y)
         if loss == "mse":
             total += (a - y) ** 2 / 2
+        elif loss == "mae":
+            total += abs(a - y)
+        elif loss == "poisson":
+            total += a - y * log(max(a, tiny))
+            size += a + abs(y * log(max(a, tiny)))
         elif loss == "huber":
             r, delta = abs(a - y), PRECISE.mpf(DELTA)
             total += r**2 / 2 if r <= delta else delta * (r - delta / 2)
@@ -86,7 +112,7 @@ def cost(A, Y, loss):
             total -= y * log(max(a, tiny)) + (1 - y) * log(1 - min(a, below_1))
         else:
             total -= y * log(max(a, tiny))
-    return float(total / A.shape[1])
+    return float(total / A.shape[1]), float(max(total, size) / A.shape[1])
 
 
 MASK = (1 << 64) - 1
