@@ -271,8 +271,8 @@ def plot_activations(axes: Sequence[Axes] | None = None) -> Sequence[Axes]:
     Examples
     --------
     >>> from fastnn import plot
-    >>> [ax.get_xlabel() for ax in plot.plot_activations()]
-    ['z', 'z', 'z', 'z', 'z', 'z']
+    >>> {ax.get_xlabel() for ax in plot.plot_activations()}
+    {'z'}
     """
     rows = [row for row in ACTIVATIONS.values() if row.name != "softmax"]
     axes = new_axes(columns=len(rows), size=(3.0, 3.3)) if axes is None else axes
