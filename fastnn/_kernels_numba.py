@@ -16,26 +16,16 @@ import numpy as np
 
 from fastnn import _kernels_numpy as reference
 from fastnn._numba import activations, entries, losses, updates
-from fastnn._numba.engine import LAYER, Loss, Masks, Net, Rule
+from fastnn._numba.engine import LAYER, Loss, Masks, Net
 from fastnn._numba.entries import PROGRESS, Data
 from fastnn._numba.tile import VECTOR_BYTES
-from fastnn._specifications import LayerSpec, LossSpec
+from fastnn._specifications import LayerSpec, LossSpec, UpdateSpec
 
 __all__ = [
-    "ACTIVATION_CODES",
-    "LOSS_CODES",
-    "UPDATE_CODES",
-    "Network",
-    "activate",
-    "activation_backward",
-    "activation_derivative",
-    "all_finite",
-    "dense_backward",
-    "dense_forward",
-    "output_cost",
-    "shuffle",
-    "update",
-]
+    "ACTIVATION_CODES", "LOSS_CODES", "UPDATE_CODES", "Network", "activate", "activation_backward",
+    "activation_derivative", "all_finite", "dense_backward", "dense_forward", "output_cost",
+    "shuffle", "update",
+]  # fmt: skip
 
 ACTIVATION_CODES, LOSS_CODES, UPDATE_CODES = activations.CODES, losses.CODES, updates.CODES
 
@@ -93,7 +83,7 @@ def dense_backward(dZ, W, A_prev, total, dW, db, dA_prev):
     parameters = np.concatenate((W.reshape(-1), np.zeros(n_out, W.dtype)))
     gradients = np.empty_like(parameters)
     net = Network((LayerSpec(n_in, n_out, LINEAR),), LossSpec(MSE), parameters)
-    net._backward(A_prev, dZ, gradients, dA_prev, None, runs=False)
+    net.backward(A_prev, dZ, gradients, dA_prev)
     np.divide(gradients[: W.size].reshape(W.shape), total, out=dW)
     np.divide(gradients[W.size :].reshape(db.shape), total, out=db)
 
@@ -150,7 +140,7 @@ class Network(reference.Network):
 
     def forward(self, X, A, threads=1, masks=None):
         """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
-        net = self._net(self._plan(back=masks is not None, masks=masks is not None), X.shape[1])
+        net = self._net(X.shape[1], back=masks is not None, masks=masks is not None)
         kernel = entries.forward(X.dtype.char)
         for some in self._spans(X.shape[1], net):
             kernel(net, X[:, some], A[:, some], _masks(masks, some.start))
@@ -160,34 +150,29 @@ class Network(reference.Network):
     def cost_and_gradients(self, X, Y, weights, gradients, threads=1):
         """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
         m, dtype = X.shape[1], X.dtype
-        plan = self._plan(costs=True, back=gradients is not None)
-        net, kernel = self._net(plan, m), entries.gradients(dtype.char)
+        net = self._net(m, costs=True, back=gradients is not None)
+        kernel = entries.gradients(dtype.char)
         gradients, weights = _or_empty(gradients, dtype, 1), _or_empty(weights, dtype, 2)
         gradients[:] = 0
         cost, total = 0.0, _total(weights if weights.size else None, m)
         for some in self._spans(m, net):
-            data = Data(X[:, some], Y[:, some], weights[:, some], _no_order(), max(m, 1))
+            data = Data(X[:, some], Y[:, some], weights[:, some], NO_ORDER, max(m, 1))
             cost += kernel(net, data, total, gradients)
         return cost + 0.0  # not -0.0
 
     def backward(self, X, dA, gradients, dX, threads=1, masks=None):
         """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples."""
-        self._backward(X, dA, gradients, dX, masks, runs=True)
-
-    def _backward(self, X, dA, gradients, dX, masks, runs):
-        m, dtype = X.shape[1], X.dtype
-        net = self._net(self._plan(back=True, masks=masks is not None), m)
+        dtype, kernel = X.dtype, entries.backward(X.dtype.char)
+        net = self._net(X.shape[1], back=True, masks=masks is not None)
         gradients, dX = _or_empty(gradients, dtype, 1), _or_empty(dX, dtype, 2)
         gradients[:] = 0
-        for some in self._spans(m, net):
-            entries.backward(dtype.char)(
-                net, X[:, some], dA[:, some], runs, gradients, dX[:, some],
-                _masks(masks, some.start),
-            )  # fmt: skip
+        for some in self._spans(X.shape[1], net):
+            of_some = _masks(masks, some.start)
+            kernel(net, X[:, some], dA[:, some], gradients, dX[:, some], of_some)
 
     def jacobian(self, X, J, threads=1):
         """``J[j, i, k] = dA[L][i, j] / dX[k, j]``, of each example j.  OUT: J, (m, n[L], n[0])."""
-        net, kernel = self._net(self._plan(back=True), X.shape[1]), entries.jacobian(X.dtype.char)
+        net, kernel = self._net(X.shape[1], back=True), entries.jacobian(X.dtype.char)
         for some in self._spans(X.shape[1], net):
             kernel(net, X[:, some], J[some])
 
@@ -203,16 +188,16 @@ class Network(reference.Network):
             costs[:] = 0
             return
         batch_size = min(batch_size, m)
-        plan, parameters = self._plan(costs=True, back=True, masks=True), self.parameters
+        parameters = self.parameters
         # Examples that are neither shuffled nor used again are not packed ahead.
         uses = 2 if order is not None else 1 if len(costs) > 1 else 0
-        net = self._net(plan, batch_size, m, uses)
-        order = _no_order() if order is None else np.ascontiguousarray(order)
+        net = self._net(batch_size, costs=True, back=True, masks=True, m=m, uses=uses)
+        order = NO_ORDER if order is None else np.ascontiguousarray(order)
         before = np.concatenate((parameters, state.reshape(-1)))
         progress = np.zeros(1, PROGRESS)
         arguments = (
             net, Data(X, Y, _or_empty(weights, dtype, 2), order, batch_size),
-            _rule(tuple(spec), dtype.char), scalars, state, np.uint64(seed), first_step, costs,
+            _rule(spec, dtype.char), scalars, state, np.uint64(seed), first_step, costs,
             np.empty_like(parameters), before, progress,
         )  # fmt: skip
         kernel, blocks = entries.train(dtype.char), 1
@@ -229,26 +214,19 @@ class Network(reference.Network):
 
     def update(self, gradients, spec, scalars, state):
         """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``."""
-        net, char = self._net(self._plan(back=True), 1), gradients.dtype.char
+        net, char = self._net(1), gradients.dtype.char
         scalars = np.array(scalars)
-        return entries.update(char)(net, gradients, state, scalars, _rule(tuple(spec), char))
+        return entries.update(char)(net, gradients, state, scalars, _rule(spec, char))
 
     # --- memory ---------------------------------------------------------------------------
 
-    def _plan(self, costs=False, back=False, masks=False):
-        """What the kernels read of the network: its layers, its loss, and the memory's rows."""
-        layers, loss, char = self._key
-        return (
-            *_layers(layers, char, back, masks),
-            _loss(loss, char, back) if costs else NO_LOSS,
-        )
-
-    def _net(self, plan, batch, m=0, uses=0):
+    def _net(self, batch, costs=False, back=False, masks=False, m=0, uses=0):
         """The network as the kernels have it, with memory for a block of a batch.
 
         Of m examples that are used again, all blocks that there is room for are packed ahead.
         """
-        layers, rows, loss = plan
+        layers, loss, char = self._key
+        (layers, rows), loss = _layers(layers, char, back, masks), _loss(loss, char, costs, back)
         dtype, packed_rows = self.parameters.dtype, self._n_in + self._n_out + 1
         width, panel, blocks = _width(batch, rows + packed_rows, dtype), _panel(dtype), 1
         if uses:
@@ -268,7 +246,7 @@ class Network(reference.Network):
         return [slice(begin, min(begin + size, m)) for begin in range(0, m, size)]
 
 
-NO_LOSS = Loss(0.0, False, 0, 0)
+NO_ORDER = np.empty((1, 0), np.uint32)
 
 
 @functools.lru_cache(1024)
@@ -295,18 +273,19 @@ def _layers(layers, char, back, masks):
 
 
 @functools.lru_cache(1024)
-def _loss(loss, char, back):
+def _loss(loss, char, costs, back):
     code, alpha, paired, _ = loss
-    derivatives = losses.derivatives_of(code, char).address if back and not paired else 0
-    return Loss(float(alpha), bool(paired), losses.sums_of(code, char).address, derivatives)
+    sums = losses.sums_of(code, char).address if costs else 0
+    derivatives = losses.derivatives_of(code, char).address if costs and back > paired else 0
+    return Loss(float(alpha), bool(paired), sums, derivatives)
 
 
 @functools.lru_cache(1024)
 def _rule(spec, char):
-    code, constants, l2, decay, clip_norm = spec
-    constants = np.array([*constants, 0.0, 0.0, 0.0][:3])
-    address = updates.loop_of(code, char).address
-    return Rule(address, constants, float(l2), float(decay), float(clip_norm))
+    """An UpdateSpec with the address of its loop for its code, and always three constants."""
+    constants = np.array([*spec.constants, 0.0, 0.0, 0.0][:3])
+    rest = map(float, (spec.l2, spec.decay, spec.clip_norm))
+    return UpdateSpec(updates.loop_of(spec.code, char).address, constants, *rest)
 
 
 def _masks(masks, first):
@@ -323,10 +302,6 @@ def _total(weights, m):
 def _or_empty(array, dtype, ndim):
     """An array without numbers for one that is left out."""
     return np.empty((0,) * ndim, dtype) if array is None else array
-
-
-def _no_order():
-    return np.empty((1, 0), np.uint32)
 
 
 def _panel(dtype):

@@ -2,7 +2,8 @@
 
 compiling.py    how functions are compiled, and when
 tile.py         the register tile, and what else plain loops cannot say
-vector_math.py  exp, log, sigmoid, tanh, gelu of one number
+vector_math.py  exp, log, sigmoid, tanh of one number
+special.py      gelu, elu, softplus, silu of one number, with their derivatives
 activations.py  the table of activations
 losses.py       the table of losses
 updates.py      the table of optimizers, penalty and clipping

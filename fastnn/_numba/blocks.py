@@ -7,7 +7,7 @@ padding.
 
 from fastnn._numba.compiling import jit
 
-__all__ = ["blocks_in", "clear_padding", "multiply_by", "pack", "place_of", "unpack"]
+__all__ = ["blocks_in", "clear_padding", "pack", "place_of", "unpack"]
 
 # Rows of X that are packed before the next: those of many examples stay in the L2 cache.
 GROUP = 8
@@ -79,11 +79,3 @@ def clear_padding(block, count):
     for k in range(block.shape[0]):
         for j in range(count, block.shape[1]):
             block[k, j] = 0
-
-
-@jit
-def multiply_by(x, y):
-    """x becomes x y."""
-    for k in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            x[k, j] *= y[k, j]

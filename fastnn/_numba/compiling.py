@@ -109,16 +109,21 @@ def on_vectors(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, 
     loop(w, gradient, state, scalars, constants)
 
 
-def c_function(template, name, char, made):
+MADE = []
+
+
+def c_function(template, name, char, loop):
     """A template with the loop that was made for a row, compiled: for a row of a network, when
     it is first asked for, so that a network waits for its own rows and not for all."""
-    names = template.__globals__ | {"loop": formula(made), "real": np.dtype(char).type}
+    names = template.__globals__ | {"loop": formula(loop), "real": np.dtype(char).type}
     function = FunctionType(template.__code__, names, template.__name__)
     # Numba counts functions of one name, and code from the cache, where another process counted
     # them, would take one row's loop for another's.
     function.__qualname__ = f"{name}_{char}_{EDITION}"
     options = {name: value for name, value in OPTIONS.items() if name != "nogil"}
-    return _kept(numba.cfunc, types.void(*_signature(template, None)), function, **options)
+    made = _kept(numba.cfunc, types.void(*_signature(template, None)), function, **options)
+    MADE.append(made)  # its address is good for as long as it lives
+    return made
 
 
 def codes_of(formulas, table):

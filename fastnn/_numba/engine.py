@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn._numba.blocks import clear_padding, multiply_by
+from fastnn._numba.blocks import clear_padding
 from fastnn._numba.compiling import inlined, jit, reduction
 from fastnn._numba.layers import add_gradients, dense_backward, dense_forward
 from fastnn._numba.random import drop
@@ -12,7 +12,7 @@ from fastnn._numba.tile import call
 from fastnn._numba.updates import clip, decay, penalize
 
 __all__ = [
-    "LAYER", "Loss", "Masks", "Net", "Rule", "backward_block", "derivative_of_layer",
+    "LAYER", "Loss", "Masks", "Net", "backward_block", "derivative_of_layer",
     "forward_block", "gradient_block", "rows_of", "update_parameters",
 ]  # fmt: skip
 
@@ -46,16 +46,6 @@ class Net(NamedTuple):
     """(rows, width): see `LAYER`; the last row is for the losses of the examples."""
     scratch: Any
     """Flat."""
-
-
-class Rule(NamedTuple):
-    """How the parameters follow their gradient: an UpdateSpec, with the address of its loop."""
-
-    update: int
-    constants: Any
-    l2: float
-    decay: float
-    clip_norm: float
 
 
 class Masks(NamedTuple):
@@ -113,7 +103,10 @@ def derivative_of_layer(layer, x, memory, count):
         A = rows_of(memory, layer.A, layer.n_out)
         call(layer.backward, (x, A, A, layer.n_out, x.shape[1], layer.alpha))
     else:
-        multiply_by(x, rows_of(memory, layer.D, layer.n_out))
+        D = rows_of(memory, layer.D, layer.n_out)
+        for k in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                x[k, j] *= D[k, j]
     clear_padding(x, count)
 
 
@@ -189,7 +182,10 @@ def gradient_block(net, block, count, total, gradients, masks):
 
 @inlined
 def update_parameters(net, gradients, state, scalars, rule):
-    """One step of the optimizer; return what the penalty adds to the cost."""
+    """One step of the optimizer; return what the penalty adds to the cost.
+
+    rule: an UpdateSpec, with the address of its loop for its code.
+    """
     penalty = 0.0
     if rule.l2 != 0:
         for layer in net.layers:
@@ -201,7 +197,7 @@ def update_parameters(net, gradients, state, scalars, rule):
         for layer in net.layers:
             decay(W_of(layer, net.parameters), scalars[0] * rule.decay)
     call(
-        rule.update,
+        rule.code,
         (net.parameters, gradients, state, net.parameters.size, scalars, rule.constants),
     )
     return penalty

@@ -19,7 +19,6 @@ from fastnn._numba.engine import (
     Loss,
     Masks,
     Net,
-    Rule,
     backward_block,
     derivative_of_layer,
     forward_block,
@@ -28,6 +27,7 @@ from fastnn._numba.engine import (
     update_parameters,
 )  # fmt: skip
 from fastnn._numba.random import shuffle_rows
+from fastnn._specifications import UpdateSpec
 
 __all__ = [
     "PROGRESS",
@@ -67,7 +67,7 @@ real = types.float32  # for the eye: `per_dtype` puts each dtype in its place
 INT, FLOAT, WORD, BOOL = types.int64, types.float64, types.uint64, types.boolean
 LAYERS, AT = numba.from_dtype(LAYER)[::1], numba.from_dtype(PROGRESS)[::1]
 LOSS = types.NamedTuple([FLOAT, BOOL, INT, INT], Loss)
-RULE = types.NamedTuple([INT, FLOAT[::1], FLOAT, FLOAT, FLOAT], Rule)
+RULE = types.NamedTuple([INT, FLOAT[::1], FLOAT, FLOAT, FLOAT], UpdateSpec)
 MASKS = types.NamedTuple([WORD, INT, INT], Masks)
 
 
@@ -116,19 +116,18 @@ def gradients(net: NET(real), data: DATA(real), total: FLOAT, gradients: real[::
 
 @per_dtype
 def backward(
-    net: NET(real), X: real[:, :], dA: real[:, :], runs: BOOL, gradients: real[::1],
-    dX: real[:, :], masks: MASKS,
+    net: NET(real), X: real[:, :], dA: real[:, :], gradients: real[::1], dX: real[:, :],
+    masks: MASKS,
 ):  # fmt: skip
-    """From dA at the output, or, unless the network `runs`, from dZ: gradients, and dX."""
+    """From dA at the output: gradients grow by theirs; dX, unless it is empty."""
     last = net.layers[net.layers.size - 1]
     dZ = rows_of(net.memory, last.dZ, last.n_out)
     x, da = net.packed[0, : X.shape[0]], net.packed[0, X.shape[0] : X.shape[0] + last.n_out]
     for first in range(0, X.shape[1], x.shape[1]):
         count = pack_examples(net, X, dA, first)
+        forward_block(net, x, count, Masks(masks.seed, masks.step, masks.first + first))
         dZ[:] = da
-        if runs:
-            forward_block(net, x, count, Masks(masks.seed, masks.step, masks.first + first))
-            derivative_of_layer(last, dZ, net.memory, count)
+        derivative_of_layer(last, dZ, net.memory, count)
         dA_prev = backward_block(net, x, count, gradients, dX.size > 0)
         if dX.size:
             unpack(dA_prev, first, count, dX)

@@ -13,25 +13,25 @@ from fastnn.losses import LOSSES
 
 __all__ = ["CODES", "derivatives_of", "sums_of"]
 
-TINY_FLOAT32, TINY_FLOAT64 = (float(np.finfo(dtype).tiny) for dtype in ("f4", "f8"))
-LARGEST_FLOAT32, LARGEST_FLOAT64 = (float(np.finfo(dtype).max) for dtype in ("f4", "f8"))
+TINY, LARGEST = (2.0**-126, 2.0**-1022), (float(np.finfo("f4").max), float(np.finfo("f8").max))
+BELOW_ONE = 1 - 2.0**-24, 1 - 2.0**-53
 
 
 @formula
 def not_zero(a):
     """At least the smallest normal number, or NaN."""
-    return maximum(pick(a, TINY_FLOAT32, TINY_FLOAT64), a)
+    return maximum(pick(a, TINY), a)
 
 
 @formula
 def not_one(a):
     """At most the number below 1, or NaN."""
-    return minimum(pick(a, 1 - 2.0**-24, 1 - 2.0**-53), a)
+    return minimum(pick(a, BELOW_ONE), a)
 
 
 @formula
 def finite(x):
-    return minimum(pick(x, LARGEST_FLOAT32, LARGEST_FLOAT64), x)
+    return minimum(pick(x, LARGEST), x)
 
 
 @formula

@@ -8,26 +8,29 @@ import numpy as np
 from fastnn import _polynomials as P
 from fastnn._numba.compiling import formula
 from fastnn._numba.vector_math import (
+    DOWN,
+    LOWEST,
+    MAGIC,
+    UP,
     corrected,
-    down,
     exp_curved,
     exp_negative,
     exp_parts,
     exp_reduce,
     expm1_negative,
     log1p,
-    lowest,
-    magic,
     maximum,
     minimum,
     pick,
     polynomial,
     scale_of,
     single,
-    up,
 )  # fmt: skip
 
 __all__ = ["elu", "gelu", "gelu_tanh", "silu", "softplus"]
+
+# Beyond it, gelu(z) is z, or 0: for float32 and float64.
+END = 15.0, 39.0
 
 
 @formula
@@ -46,7 +49,7 @@ def softplus(z):
 
 @formula
 def silu(z):
-    end = -lowest(z)
+    end = -pick(z, LOWEST)
     near = maximum(-end, minimum(end, z))
     value, derivative = gate(near, near, type(z)(0), type(z)(1))
     return (z if z > end else value), derivative
@@ -54,7 +57,7 @@ def silu(z):
 
 @formula
 def gelu_tanh(z):
-    end = pick(z, 15.0, 39.0)
+    end = pick(z, END)
     near = maximum(-end, minimum(end, z))
     w, low, slope = twice_u(near)
     value, derivative = gate(near, w, low, slope)
@@ -65,21 +68,21 @@ def gelu_tanh(z):
 def gate(z, w, low, slope):
     """z s and its derivative s + z slope s (1 - s), with s = sigmoid(w + low), w' = slope.
 
-    z >= `lowest`; s is exp(w + low) in the tail, where an error of w is one of the result's last
+    z >= LOWEST; s is exp(w + low) in the tail, where an error of w is one of the result's last
     place, hence its second part, and where s alone would be subnormal.
     """
     one, below = type(z)(1), w < type(z)(0)
-    p, lost, shifted = exp_parts(maximum(lowest(z), -abs(w)), low if below else -low)
+    p, lost, shifted = exp_parts(maximum(pick(z, LOWEST), -abs(w)), low if below else -low)
     scaled, lost = p * scale_of(shifted), lost * scale_of(shifted)
-    e = scaled * down(z)
+    e = scaled * pick(z, DOWN)
     denominator = one + e
     inverse = one / denominator
     numerator = scaled if below else one
     a = numerator * inverse
     # The quotient's remainder, as in `corrected`, with what e has lost.
-    rest = (numerator - a * denominator) - a * ((e - (denominator - one)) + lost * down(z))
+    rest = (numerator - a * denominator) - a * ((e - (denominator - one)) + lost * pick(z, DOWN))
     rest = (rest + (lost if below else type(z)(0))) * inverse
-    value = (z * a + z * rest) * (down(z) if below else one)
+    value = (z * a + z * rest) * (pick(z, DOWN) if below else one)
     return value, (e if below else one) * inverse + z * slope * (e * inverse * inverse)
 
 
@@ -114,7 +117,7 @@ def twice_u(z):
 @formula
 def rounded(x, quantum):
     """x as a multiple of a power of two, so that its products are exact."""
-    shift = type(x)(quantum) * magic(x)
+    shift = type(x)(quantum) * pick(x, MAGIC)
     return (x + shift) - shift
 
 
@@ -122,12 +125,12 @@ def rounded(x, quantum):
 def gelu(z):
     """z Phi(z) = max(z, 0) - |z| (1 - Phi(|z|)), and its derivative Phi(z) + z phi(z)."""
     real = type(z)
-    end = pick(z, 15.0, 39.0)  # beyond, the tail's product with z is 0
+    end = pick(z, END)  # beyond, the tail's product with z is 0
     x = minimum(end, abs(z))
     shifted, r, curved = exp_half_square(x)
     m, twice, lost = mills(x)
     # As in `exp_negative`: 2^n, and the result, may be subnormal.
-    power, back, forth = scale_of(shifted), down(z) * real(0.5), up(z) * real(2)
+    power, back, forth = scale_of(shifted), pick(z, DOWN) * real(0.5), pick(z, UP) * real(2)
     density = real(1) + (r + curved)
     slope = (m - real(0.3989422804014327) * x) * density * power * (back + back)
     derivative = slope if z < real(0) else real(1) - slope
@@ -160,10 +163,7 @@ def mills(x):
     inverse = real(1) / (denominator * (x + real(4)))  # of both: one division
     v = denominator * inverse
     argument = real(1) - real(8) * v
-    if single(x):
-        total = x * v * polynomial(argument, P.MILLS_FLOAT32)
-    else:
-        total = x * v * polynomial(argument, P.MILLS_FLOAT64)
+    total = x * v * polynomial(argument, P.MILLS_FLOAT32, P.MILLS_FLOAT64)
     inverse = (x + real(4)) * inverse
     numerator = x + (x + x) * total
     twice = numerator * inverse

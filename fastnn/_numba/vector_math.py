@@ -15,12 +15,20 @@ from fastnn import _polynomials as P
 from fastnn._numba.compiling import OPTIONS, formula
 
 __all__ = [
-    "corrected", "down", "exp", "exp_curved", "exp_negative", "exp_parts", "exp_reduce",
-    "expm1_negative", "log", "log1p", "lowest", "magic", "maximum", "minimum", "pick",
-    "polynomial", "scale_of", "sigmoid", "single", "tanh", "up",
+    "DOWN", "LOWEST", "MAGIC", "UP", "corrected", "exp", "exp_curved", "exp_negative", "exp_parts",
+    "exp_reduce", "expm1_negative", "log", "log1p", "maximum", "minimum", "pick", "polynomial",
+    "scale_of", "sigmoid", "single", "tanh",
 ]  # fmt: skip
 
 LOG2_E, LN2 = 1.4426950408889634, 0.6931471805599453
+
+# For float32 and float64.  Adding MAGIC leaves the nearest integer in the low bits.
+MAGIC = 1.5 * 2.0**23, 1.5 * 2.0**52
+# The smallest results are scaled up, and rounded once on the way down.
+UP, DOWN = (2.0**64, 2.0**512), (2.0**-64, 2.0**-512)
+# Below LOWEST exp(x) and x exp(x) are 0, and n stays within the exponent's range; above HIGHEST
+# exp(x) is inf.
+LOWEST, HIGHEST = (-120.0, -760.0), (100.0, 720.0)
 
 
 # --- what depends on the type -------------------------------------------------------------
@@ -58,9 +66,9 @@ def _from_bits(bits, x):
 
 
 @formula
-def pick(x, of_float32, of_float64):
-    """A constant in the type of x."""
-    return type(x)(of_float32 if single(x) else of_float64)
+def pick(x, of_either):
+    """A constant in the type of x: the first for float32, the second for float64."""
+    return type(x)(of_either[0] if single(x) else of_either[1])
 
 
 # --- parts --------------------------------------------------------------------------------
@@ -79,8 +87,8 @@ def minimum(x, y):
 
 
 @formula
-def polynomial(x, coefficients):
-    """c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule."""
+def horner(x, coefficients):
+    """c[0] + c[1] x + c[2] x^2 + ..."""
     value = type(x)(0)
     for i in range(len(coefficients) - 1, -1, -1):
         value = value * x + type(x)(coefficients[i])
@@ -88,9 +96,8 @@ def polynomial(x, coefficients):
 
 
 @formula
-def magic(x):
-    """1.5 * 2^(bits of the mantissa): adding it leaves the nearest integer in the low bits."""
-    return pick(x, 1.5 * 2.0**23, 1.5 * 2.0**52)
+def polynomial(x, of_float32, of_float64):
+    return horner(x, of_float32) if single(x) else horner(x, of_float64)
 
 
 @formula
@@ -107,8 +114,8 @@ def exp_reduce(x):
     `lost` is what rounding took from r, in float64.
     """
     real = type(x)
-    shifted = x * real(LOG2_E) + magic(x)
-    n = shifted - magic(x)
+    shifted = x * real(LOG2_E) + pick(x, MAGIC)
+    n = shifted - pick(x, MAGIC)
     if single(x):
         r = (x - n * real(0.693145751953125)) - n * real(1.4286068203094172e-6)
         return shifted, r, real(0)
@@ -120,7 +127,7 @@ def exp_reduce(x):
 @formula
 def exp_curved(r):
     """exp(r) - 1 - r for |r| <= ln(2) / 2."""
-    return r * r * (polynomial(r, P.EXP_FLOAT32) if single(r) else polynomial(r, P.EXP_FLOAT64))
+    return r * r * polynomial(r, P.EXP_FLOAT32, P.EXP_FLOAT64)
 
 
 @formula
@@ -138,26 +145,9 @@ def exp_parts(x, low):
 
 
 @formula
-def up(x):
-    """A power of two by which the smallest results are scaled, and rounded once on the way back."""
-    return pick(x, 2.0**64, 2.0**512)
-
-
-@formula
-def down(x):
-    return pick(x, 2.0**-64, 2.0**-512)
-
-
-@formula
 def scale_of(shifted):
     """2^n * up."""
     return power_of_two(shifted, 64 if single(shifted) else 512)
-
-
-@formula
-def lowest(x):
-    """Below it exp(x), and x exp(x), are 0; and n stays within the exponent's range."""
-    return pick(x, -120.0, -760.0)
 
 
 @formula
@@ -173,19 +163,19 @@ def corrected(numerator, denominator, lost, inverse):
 @formula
 def exp_negative(x):
     """exp(x) for x <= 0 or NaN; subnormal results are rounded once, -inf gives 0."""
-    p, _, shifted = exp_parts(maximum(lowest(x), x), type(x)(0))
-    return p * scale_of(shifted) * down(x)
+    p, _, shifted = exp_parts(maximum(pick(x, LOWEST), x), type(x)(0))
+    return p * scale_of(shifted) * pick(x, DOWN)
 
 
 @formula
 def exp(x):
     """exp(x); from 89 (710) on inf."""
     real = type(x)
-    p, _, shifted = exp_parts(minimum(pick(x, 100.0, 720.0), maximum(lowest(x), x)), real(0))
+    p, _, shifted = exp_parts(minimum(pick(x, HIGHEST), maximum(pick(x, LOWEST), x)), real(0))
     # n + 64 would be beyond the exponent's range for a large x, n - 64 for a small one.
     if x > real(0):
-        return p * power_of_two(shifted, -64 if single(x) else -512) * up(x)
-    return p * scale_of(shifted) * down(x)
+        return p * power_of_two(shifted, -64 if single(x) else -512) * pick(x, UP)
+    return p * scale_of(shifted) * pick(x, DOWN)
 
 
 @formula
@@ -220,8 +210,8 @@ def tanh_by_half(x):
     real = type(x)
     c = minimum(real(9), abs(x))  # beyond, the result is 1
     z = c * c
-    n = c * z * polynomial(z, P.TANH_HALF_N) + c
-    u = z * polynomial(z, P.TANH_HALF_D)  # D = 2 + u exactly
+    n = c * z * horner(z, P.TANH_HALF_N) + c
+    u = z * horner(z, P.TANH_HALF_D)  # D = 2 + u exactly
     twice_nd = n * u + (n + n)
     twice_nd = twice_nd + twice_nd
     difference = u - n
@@ -256,7 +246,7 @@ def log(x):
     f = from_bits(bits_of(x) - (k << mantissa), x) - real(1)
     s = f / (f + real(2))
     z = s * s
-    q = polynomial(z, P.LOG_FLOAT32) if single(x) else polynomial(z, P.LOG_FLOAT64)
+    q = polynomial(z, P.LOG_FLOAT32, P.LOG_FLOAT64)
     # 2 s = f - s f keeps the last bits of f; x - x is 0, or NaN where x is.
     return real(k) * real(LN2) + (f - s * (f - z * q)) + (x - x)
 
