@@ -126,7 +126,8 @@ def types(session):
     session.run("mypy")
     level = kernel_level()
     session.run(
-        "stubtest", "--allowlist", "tests/meta/stubtest_allowlist.txt", "fastnn._cpu",
+        "stubtest", "--mypy-config-file", "pyproject.toml",
+        "--allowlist", "tests/meta/stubtest_allowlist.txt", "fastnn._cpu",
         f"fastnn._simd.{level}_float32", f"fastnn._simd.{level}_float64",
     )  # fmt: skip
 
