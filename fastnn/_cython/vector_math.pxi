@@ -228,8 +228,11 @@ cdef inline vector elu(vector z, real alpha, vector* derivative) noexcept nogil:
     # With s = alpha 2^n it is s (exp(r) - 1) + (s - alpha).
     cdef vector scale = splat(alpha) * power_of_two(shifted, 0)
     cdef vector rest = scale - splat(alpha)
-    cdef vector below = scale * expm1_reduced(r)
-    derivative[0] = where_positive(z, splat(1), below + scale)
+    cdef vector less_one = expm1_reduced(r)
+    cdef vector below = scale * less_one
+    # Not below + scale: clang fuses a product into a sum only where nothing else uses it, and
+    # then the bits of the value would depend on whether its derivative is asked for.
+    derivative[0] = where_positive(z, splat(1), scale * (less_one + splat(1)))
     if not SINGLE:
         below = below + (
             (scale - (rest + splat(alpha))) + scale * exp_reduce_lost(x, shifted, r)
