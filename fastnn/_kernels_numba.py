@@ -128,7 +128,7 @@ def _contiguous(array):
 class Network(reference.Network):
     """A network of L layers on one flat parameter vector.
 
-    Its looks at arguments, `try_forward` and `accepts`, are those of the reference.
+    Its looks at arguments, `try_forward` and the like, are those of the reference.
     """
 
     def __init__(self, layers, loss, parameters):

@@ -493,31 +493,38 @@ class Network:
             and not np.may_share_memory(out, self.parameters)
         )
 
+    def accepts_examples(self, X):
+        """Return whether X can be computed with as it is.
+
+        It must be plain: an ndarray of this dtype, (n[0], m >= 1), aligned, finite, and apart
+        from the parameters.  If not, the caller converts or says what is wrong.
+        """
+        return self._is_input(X, X, self.layers[0][0])
+
     def accepts(self, X, Y, weights=None):
         """Return whether X, Y and weights, (1, m) or None, can be computed with as they are.
 
-        They must be plain: ndarrays of this dtype, (n[0], m) and (n[L], m) with m >= 1, aligned,
-        finite, apart from the parameters; and Y as the loss allows it, the weights >= 0 and not
-        all 0.  If not, the caller converts or says what is wrong.
+        They must be plain, as for `accepts_examples`, and as long as each other; Y, (n[L], m), as
+        the loss allows it, and the weights >= 0 and not all 0.
         """
-        if not (self._is_plain(X, self.layers[0][0]) and self._is_plain(Y, self._n_out)):
-            return False
-        if X.shape[1] != Y.shape[1] or X.shape[1] == 0 or not all_finite(X):
+        if not (self._is_input(X, X, self.layers[0][0]) and self._is_input(Y, X, self._n_out)):
             return False
         if weights is not None:
-            plain = self._is_plain(weights, 1) and weights.shape[1] == X.shape[1]
-            if not plain or not all_finite(weights) or weights.min() < 0 or not weights.any():
+            if not self._is_input(weights, X, 1) or weights.min() < 0 or not weights.any():
                 return False
-        return all_finite(Y) and _allowed(Y, self.loss.targets)
+        return _allowed(Y, self.loss.targets)
 
-    def _is_plain(self, array, rows):
+    def _is_input(self, array, X, rows):
+        """Whether an array is plain, finite, as long as X, and apart from the parameters."""
         return (
             type(array) is np.ndarray
             and array.dtype == self.parameters.dtype
             and array.ndim == 2
-            and array.shape[0] == rows
+            and array.shape == (rows, X.shape[1])
+            and array.shape[1] > 0
             and array.flags.aligned
             and not np.may_share_memory(array, self.parameters)
+            and all_finite(array)
         )
 
     def forward(self, X, A, threads=1, masks=None):

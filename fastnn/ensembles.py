@@ -426,6 +426,10 @@ class MeanOfEngines:
     def __init__(self, engines: Sequence[Engine]) -> None:
         self.engines = engines
 
+    def accepts_examples(self, X: Any) -> bool:
+        """Return whether X can be computed with as it is."""
+        return self.engines[0].accepts_examples(X)
+
     def outputs(self, X: NDArray[Any], threads: int) -> Iterator[NDArray[Any]]:
         """Yield A[L] of each network, each in the same memory."""
         A = np.empty((self.engines[0].layers[-1].n_out, X.shape[1]), X.dtype)

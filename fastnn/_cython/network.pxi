@@ -127,12 +127,19 @@ cdef class Network:
 
     # --- what the caller gave -------------------------------------------------------------------
 
+    def accepts_examples(self, X):
+        """Return whether X can be computed with as it is.
+
+        It must be plain: an ndarray of this dtype, (n[0], m >= 1), aligned, finite, and apart
+        from the parameters.  If not, the caller converts or says what is wrong.
+        """
+        return self.is_input(X, X, self.plan.n_in)
+
     def accepts(self, X, Y, weights=None):
         """Return whether X, Y and weights, (1, m) or None, can be computed with as they are.
 
-        They must be plain: ndarrays of this dtype, (n[0], m) and (n[L], m) with m >= 1, aligned,
-        finite, apart from the parameters; and Y as the loss allows it, the weights >= 0 and not
-        all 0.  If not, the caller converts or says what is wrong.
+        They must be plain, as for `accepts_examples`, and as long as each other; Y, (n[L], m), as
+        the loss allows it, and the weights >= 0 and not all 0.
         """
         if not (self.is_input(X, X, self.plan.n_in) and self.is_input(Y, X, self.plan.n_out)):
             return False

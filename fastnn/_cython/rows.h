@@ -339,6 +339,7 @@ INLINED(void fastnn_add_features(int, int, const real *, Py_ssize_t, const real 
                                  real *, Py_ssize_t, Py_ssize_t));
 INLINED(void fastnn_unpacked_rows(int, const real *, const real *, Py_ssize_t, const real *, Py_ssize_t,
                                   Py_ssize_t, real *, Py_ssize_t, Py_ssize_t));
+INLINED(void fastnn_combined_rows(int, int, const real *, Py_ssize_t, const real *, Py_ssize_t, real *));
 INLINED(void fastnn_matvec_rows(int, const real *, Py_ssize_t, const real *, Py_ssize_t, const real *, real *));
 
 #endif

@@ -32,6 +32,12 @@ __all__ = [
 ]
 
 
+class Engine(Protocol):
+    """The kernels' object for a network, for what is asked of it here."""
+
+    def accepts_examples(self, X: Any) -> bool: ...
+
+
 class Network(Protocol):
     """What decides which examples and targets are right, as `MLP` has it."""
 
@@ -44,6 +50,8 @@ class Network(Protocol):
     @property
     def loss_row(self) -> Loss: ...
     @property
+    def engine(self) -> Engine: ...
+    @property
     def kernels(self) -> ModuleType: ...
 
 
@@ -52,10 +60,9 @@ class Network(Protocol):
 
 def examples(X: Any, net: Network) -> tuple[NDArray[Any], bool]:
     """Return X as a plain finite array (n[0], m >= 1), and whether it was a vector, one example."""
-    n_inputs, dtype = net.layer_sizes[0], net.dtype
-    array, is_vector = X, False
-    if not (is_plain(X, dtype) and X.ndim == 2 and X.shape[0] == n_inputs and X.shape[1] > 0):
-        array, is_vector = _convert_examples(X, n_inputs, dtype)
+    if net.engine.accepts_examples(X):
+        return X, False
+    array, is_vector = _convert_examples(X, net.layer_sizes[0], net.dtype)
     if not net.kernels.all_finite(array):
         raise not_finite("X", array)
     return array, is_vector

@@ -29,8 +29,8 @@ from fastnn.optimizers import FORMULAS
 
 FUNCTIONS = [name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))]
 METHODS = [
-    "try_forward", "accepts", "forward", "cost_and_gradients", "backward", "jacobian", "update",
-    "train",
+    "try_forward", "accepts_examples", "accepts", "forward", "cost_and_gradients", "backward",
+    "jacobian", "update", "train",
 ]  # fmt: skip
 
 

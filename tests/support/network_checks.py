@@ -383,12 +383,14 @@ def check_accepts(kernels, dtype, case):
     parameters[:] = parameters_of(case, dtype)
     net, weights = network(kernels, case, parameters), np.ones((1, case.m), dtype)
     for layout in LAYOUTS.values():
+        assert net.accepts_examples(layout(X)) is True
         assert net.accepts(layout(X), layout(Y)) is True
         assert net.accepts(X, Y, layout(weights)) is True
     weights[0, 1:] = 0
     assert net.accepts(X, Y, weights) is True
     for name, (x, y, w) in refused_examples(X, Y, weights, case, parameters).items():
         assert net.accepts(x, y, w) is False, f"{case}: accepts {name}"
+        assert net.accepts_examples(x) is (x is X), f"{case}: accepts {name}"
     assert_same_bits(np.asarray(net.parameters), parameters_of(case, dtype), case)
 
 
