@@ -89,6 +89,7 @@ class Network:
     def update(
         self, gradients: Array, spec: UpdateSpec, scalars: NDArray[np.float64], state: Array
     ) -> float: ...
+    def example_major(self, X: Array, batch_size: int) -> Array: ...
     def train(
         self,
         X: Array,

@@ -358,7 +358,7 @@ def dense_backward(dZ, W, A_prev, double total, dW, db, dA_prev):
             pack(&x, NULL, first, count, count, A, x.rows)
             pack(&dz, NULL, first, count, count, delta, dz.rows)
             add_gradients(
-                delta, n_out, A, n_in, count, scale, weight_sums, bias_sums, scratch, 0, 1
+                delta, n_out, A, n_in, count, NULL, scale, weight_sums, bias_sums, scratch, 0, 1
             )
             if has_dx:
                 direct = dx.column_stride == 1

@@ -44,6 +44,7 @@ __all__ = ["History", "fit", "step"]
 
 NOTHING: tuple[Any, ...] = ()
 NOT_ANY = 0.0
+MAX_MEMORY = 1 << 28
 """The defaults of `fit` that are told by their identity."""
 
 
@@ -137,6 +138,7 @@ def fit(
     patience: int | None = None,
     restore_best: bool = True,
     callbacks: Sequence[Any] = NOTHING,
+    max_memory: int = MAX_MEMORY,
     **unknown: Never,
 ) -> History:
     """Train: gradient descent, or another optimizer, on mini-batches or on all examples.
@@ -209,6 +211,10 @@ def fit(
         Functions ``callback(epoch, history)`` or objects with ``on_epoch_end(epoch, history)``,
         called after each epoch 1, 2, ... with the history so far.  One that returns True, and
         nothing else, stops the training.
+    max_memory : int
+        >= 0: the most bytes for a copy of X whose examples are contiguous, from which shuffled
+        mini-batches are gathered faster; the results have the same bits without it.  An X that
+        has them so already, such as ``rows.T``, is not copied.
 
     Returns
     -------
@@ -255,7 +261,7 @@ def fit(
         and (schedule is None and clip_norm is None and l2 is NOT_ANY)
         and (sample_weight is None and class_weight is None and validation_data is None)
         and (validation_fraction is NOT_ANY and patience is None)
-        and (metrics is NOTHING and callbacks is NOTHING)
+        and (metrics is NOTHING and callbacks is NOTHING and max_memory is MAX_MEMORY)
     ):
         history = short.one_epoch(net, X, Y, learning_rate, optimizer)
         if history is not None:
@@ -267,6 +273,7 @@ def fit(
     if threads is not None:
         threads = checks.integer("threads", threads, 1, backends.MAX_THREADS)
     threads = threads or backends.num_threads
+    max_memory = checks.integer("max_memory", max_memory, 0)
     view = _View(
         net, validation_data, validation_fraction, metrics, patience, restore_best, callbacks
     )
@@ -280,7 +287,7 @@ def fit(
     try:
         examples, data = view.split(X, Y, weights, generator)
         examples = _weighted(net, examples, class_weight)
-        run = goal.run(examples, batch_size, shuffle, generator, threads, epochs)
+        run = goal.run(examples, batch_size, shuffle, generator, threads, epochs, max_memory)
         watch = view.watch(examples, data, goal.plateau, threads)
         if progress is None:
             return run.train(epochs, None, watch)
@@ -351,6 +358,7 @@ class _Goal:
         generator: np.random.Generator,
         threads: int,
         epochs: int,
+        max_memory: int,
     ) -> Run | lbfgs.Minimization:
         """Return the training, ready to start."""
         net, optimizer, m = self.net, self.optimizer, examples[0].shape[1]
@@ -362,6 +370,10 @@ class _Goal:
         shuffle = shuffle and batch_size < m
         if shuffle:
             checks.integer("the number of examples to shuffle", m, 1, 1 << 32)
+            if (
+                epochs > 1 and examples[0].nbytes <= max_memory
+            ):  # for one it takes as long as it saves
+                examples = net.engine.example_major(examples[0], batch_size), *examples[1:]
         pace = None
         if self.schedule is not None:
             length = epochs * -(-m // batch_size)

@@ -151,8 +151,9 @@ cdef void backward_layer(
     team_barrier(job.control.team, thread)
     if target != NULL:
         add_gradients(
-            dZ, layer.n_out, A_prev, layer.n_in, block.count, scale, target + layer.W,
-            target + layer.b, scratch_of(job, thread), thread, job.control.team.size,
+            dZ, layer.n_out, A_prev, layer.n_in, block.count,
+            block.features if l == 0 else NULL, scale, target + layer.W, target + layer.b,
+            scratch_of(job, thread), thread, job.control.team.size,
         )
     team_barrier(job.control.team, thread)
 
@@ -219,7 +220,13 @@ cdef void pack_examples(
 ) noexcept nogil:
     """X, and Y and the weights or dA where there are any, of some examples, and a barrier."""
     cdef const Matrix* Y = job.data.Y if job.data.Y != NULL else job.data.dA
-    pack_share(job, job.data.X, order, first, count, batch_size, job.work.X, thread)
+    cdef Py_ssize_t start, stop
+    if job.work.has_features:
+        share(panels_of(job.plan.n_in), thread, job.control.team.size, &start, &stop)
+        copy_features(job.data.X, order + first, count, start, stop, job.work.features)
+        pack_features(job.work.features, job.plan.n_in, count, start, stop, job.work.X)
+    else:
+        pack_share(job, job.data.X, order, first, count, batch_size, job.work.X, thread)
     if Y != NULL:
         pack_share(job, Y, order, first, count, batch_size, job.work.Y, thread)
     if job.data.weights != NULL:
@@ -234,6 +241,7 @@ cdef inline Block packed_block(Job* job, Py_ssize_t batch, Py_ssize_t count) noe
     block.X = job.work.X + columns * job.plan.n_in
     block.Y = job.work.Y + columns * job.plan.n_out
     block.weights = job.work.weights + columns if job.data.weights != NULL else NULL
+    block.features = job.work.features if job.work.has_features else NULL
     block.count, block.first, block.step = count, 0, 0
     return block
 

@@ -67,11 +67,13 @@ cdef void transpose_features(
 
 cdef void add_dW(
     int shape, const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in,
-    Py_ssize_t count, real scale, real* dW, real* scratch, int thread, int threads,
+    Py_ssize_t count, const real* features, real scale, real* dW, real* scratch, int thread,
+    int threads,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T, the tiles of a thread; the sum runs over the examples.
 
-    The panels of lanes are transposed a few at a time, just before their turn.
+    The panels of lanes are transposed a few at a time, just before their turn, unless `features`
+    has them already, of A_prev.
     """
     cdef Product p
     cdef Py_ssize_t first_tile, stop_tile, first, stop, group, width
@@ -103,10 +105,13 @@ cdef void add_dW(
         share(stop_tile, thread, threads, &first_tile, &stop_tile)
     for group from first <= group < stop by width:
         width = min(width, stop - group)
-        transpose_features(
-            dZ if shape == LANES_OUT else A_prev, lanes, panels, depth, group, group + width,
-            transposed,
-        )
+        if features != NULL and shape == LANES_IN:
+            p.tiles.b = features + group * p.b_panel
+        else:
+            transpose_features(
+                dZ if shape == LANES_OUT else A_prev, lanes, panels, depth, group, group + width,
+                transposed,
+            )
         p.tiles.c, p.lanes = dW + group * p.c_panel, lanes - group * PANEL
         gemm(&p, first_tile, stop_tile, 0, width)
 
@@ -136,11 +141,12 @@ cdef void add_db(
 
 cdef void add_gradients(
     const real* dZ, Py_ssize_t n_out, const real* A_prev, Py_ssize_t n_in, Py_ssize_t count,
-    real scale, real* dW, real* db, real* scratch, int thread, int threads,
+    const real* features, real scale, real* dW, real* db, real* scratch, int thread, int threads,
 ) noexcept nogil:
     """dW += scale dZ A_prev^T and db += scale sum(dZ): the share of one thread.
 
-    Each sum belongs to one thread, whatever their number: the bits do not depend on it.
+    features: those of A_prev, as `copy_features` makes them, or NULL.  Each sum belongs to one
+    thread, whatever their number: the bits do not depend on it.
     """
     cdef Py_ssize_t first, stop
     cdef Py_ssize_t panels = panels_of(count)
@@ -151,6 +157,8 @@ cdef void add_gradients(
             dZ, n_out, A_prev, n_in, panels, scale, dW, first * PANEL, min(stop * PANEL, n_in)
         )
     else:
-        add_dW(shape, dZ, n_out, A_prev, n_in, count, scale, dW, scratch, thread, threads)
+        add_dW(
+            shape, dZ, n_out, A_prev, n_in, count, features, scale, dW, scratch, thread, threads
+        )
     share((n_out + 3) // 4, thread, threads, &first, &stop)
     add_db(dZ, n_out, panels, scale, db, first * 4, min(stop * 4, n_out))

@@ -141,6 +141,83 @@ cdef void pack_panel(
             panel[k * PANEL + lane] = 0
 
 
+cdef void copy_examples(const Matrix* X, real* examples) noexcept nogil:
+    """examples[j] = X[:, j], one after the other, of an X whose rows are contiguous.
+
+    A few rows are read at a time: where they are 4 KB apart more would share lines of the cache.
+    """
+    cdef const real* rows[LANES]
+    cdef Py_ssize_t n = X.rows
+    cdef Py_ssize_t m = X.columns
+    cdef Py_ssize_t k, j, i, e
+    for k from 0 <= k < n by LANES:
+        for j from 0 <= j < m by LANES:
+            if k + LANES <= n and j + LANES <= m:
+                for i in range(LANES):
+                    rows[i] = X.data + (k + i) * X.row_stride
+                transpose_block(rows, j, examples + j * n + k, n)
+            else:
+                for e in range(j, min(j + LANES, m)):
+                    for i in range(k, min(k + LANES, n)):
+                        examples[e * n + i] = X.data[i * X.row_stride + e]
+
+
+# Examples that are contiguous are copied to panels of features first, PANEL features of every
+# example side by side: what dW sums over, and what is transposed to panels of examples.
+
+
+cdef void copy_features(
+    const Matrix* X, const uint32_t* order, Py_ssize_t count, Py_ssize_t first, Py_ssize_t stop,
+    real* features,
+) noexcept nogil:
+    """features[f][example][j] = X[f PANEL + j, order[example]], panels first <= f < stop; each
+    panel is filled up with zeros to whole panels of examples."""
+    cdef Py_ssize_t padded = panels_of(count) * PANEL
+    cdef Py_ssize_t e, f, rest
+    cdef const real* example
+    cdef const real* next_example
+    cdef real* to
+    for e in range(count):
+        example = X.data + X.column_stride * <Py_ssize_t>order[e]
+        next_example = X.data + X.column_stride * <Py_ssize_t>order[min(e + 1, count - 1)]
+        for f in range(first, stop):
+            to = features + (f * padded + e) * PANEL
+            rest = X.rows - f * PANEL
+            if rest >= PANEL:
+                prefetch(next_example + f * PANEL)
+                prefetch(next_example + f * PANEL + LANES)
+                store(to, load(example + f * PANEL))
+                store(to + LANES, load(example + f * PANEL + LANES))
+            else:
+                memcpy(to, example + f * PANEL, rest * sizeof(real))
+    for f in range(first, stop):
+        memset(features + (f * padded + count) * PANEL, 0, (padded - count) * PANEL * sizeof(real))
+
+
+cdef void pack_features(
+    const real* features, Py_ssize_t n, Py_ssize_t count, Py_ssize_t first, Py_ssize_t stop,
+    real* panels,
+) noexcept nogil:
+    """Panels of n features, from features of panels first ... stop that `copy_features` made."""
+    cdef const real* rows[PANEL]
+    cdef Py_ssize_t padded = panels_of(count) * PANEL
+    cdef Py_ssize_t p, f, j, k
+    cdef real* panel
+    for p in range(padded // PANEL):
+        for f in range(first, stop):
+            panel = panels + p * n * PANEL + f * PANEL * PANEL
+            for j in range(PANEL):
+                rows[j] = features + (f * padded + p * PANEL + j) * PANEL
+            for k from 0 <= k < min(<Py_ssize_t>PANEL, n - f * PANEL) by LANES:
+                if f * PANEL + k + LANES <= n:
+                    transpose_block(rows, k, panel + k * PANEL, PANEL)
+                    transpose_block(rows + LANES, k, panel + k * PANEL + LANES, PANEL)
+                else:
+                    for k in range(k, n - f * PANEL):
+                        for j in range(PANEL):
+                            panel[k * PANEL + j] = rows[j][k]
+
+
 cdef void unpack(
     const real* panels, Py_ssize_t first, Py_ssize_t count, const Matrix* X
 ) noexcept nogil:

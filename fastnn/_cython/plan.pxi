@@ -60,6 +60,8 @@ cdef struct Workspace:
     real* dZ                      # of two layers, which take turns
     real* dX                      # panels of a block
     real* X                       # panels of the packed batches
+    bint has_features             # of X of a batch, see `copy_features`:
+    real* features
     real* Y                       # backward: of dA
     real* weights
     real* gradients               # of a batch, where the update is not fused
@@ -90,6 +92,7 @@ cdef struct Block:
     const real* X
     const real* Y                 # or dA
     const real* weights           # or NULL
+    const real* features          # of X, or NULL
     Py_ssize_t count
     Py_ssize_t first              # the place of the first one in its batch
     uint64_t step                 # number of the step, for the masks
@@ -181,6 +184,16 @@ cdef void cut_forward(Job* job) noexcept nogil:
     work.layer_buffer = max(plan.widest_out * work.columns, plan.n_in * packed_columns)
 
 
+cdef inline bint features_pay(const Plan* plan, Py_ssize_t batch_size) noexcept nogil:
+    """Whether shuffled batches are best gathered one by one, from contiguous examples, with their
+    features kept for dW."""
+    cdef const Layer* layer = &plan.layers[0]
+    return (
+        plan.n_in >= PANEL and batch_size <= BLOCK_COLUMNS
+        and shape_of_dW(layer.n_out, layer.n_in, batch_size) == LANES_IN
+    )
+
+
 cdef void cut_batches(Job* job) noexcept nogil:
     """Fill in the sizes of training, or of one pass forward and backward."""
     cdef const Plan* plan = job.plan
@@ -193,7 +206,11 @@ cdef void cut_batches(Job* job) noexcept nogil:
     work.columns = block_columns(batch, packed + computed, TRAIN_BLOCK_BYTES)
     work.batch_is_block = batch <= work.columns
     work.packed_batches = 1
-    if work.batch_is_block:
+    work.has_features = (
+        job.training.order != NULL and work.batch_is_block and features_pay(plan, batch)
+        and job.data.X.row_stride == 1 and job.data.X.column_stride != 1
+    )
+    if work.batch_is_block and not work.has_features:
         if job.training.order != NULL:
             room -= m * <Py_ssize_t>sizeof(uint32_t)
         room = max(<Py_ssize_t>MIN_PACKED_BATCHES_BYTES, room) // <Py_ssize_t>sizeof(real)

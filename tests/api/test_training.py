@@ -101,6 +101,23 @@ def test_full_batches_are_not_shuffled(backend):
     assert fitted(seed=1) == fitted(seed=2) == fitted(shuffle=False) == fitted(batch_size=100)
 
 
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copy_of_examples_within_max_memory(backend, dtype, layout):
+    """The same bits with a copy whose examples are contiguous and without; no copy beyond the
+    bound."""
+    X = np.asarray(np.random.default_rng(0).normal(size=(40, 90)), dtype, order=layout)
+    Y, ends = np.arange(90) % 3, []
+    for bound in (X.nbytes, X.nbytes - 1, 0):
+        net = fastnn.MLP([40, 16, 3], output="softmax", dtype=dtype)
+        cost = net.fit(X, Y, epochs=4, batch_size=32, max_memory=bound).cost
+        ends.append((net.parameter_vector.tobytes(), cost.tobytes()))
+    assert ends[0] == ends[1] == ends[2]
+    for wrong in (-1, 1.5, "1 GB", None):
+        with pytest.raises((TypeError, ValueError), match="max_memory must be an integer >= 0"):
+            net.fit(X, Y, epochs=4, batch_size=32, max_memory=wrong)
+
+
 def test_same_order_in_every_backend():
     """The backends train on the same batches, so they end at the same place."""
     ends = []
@@ -324,8 +341,8 @@ class Broken:
         self.engine.train(*arguments)
         self.ending()
 
-    def accepts(self, *arguments):
-        return self.engine.accepts(*arguments)
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
 
 
 @pytest.mark.parametrize("used", [True, False], ids=["with a state", "fresh"])
@@ -480,6 +497,8 @@ def test_an_error_in_step_leaves_the_generator(backend, monkeypatch):
     class NoMemory:
         def accepts(self, *arguments):
             return False
+
+        accepts_examples = accepts
 
         def train(self, *arguments):
             raise MemoryError("none left")

@@ -141,6 +141,15 @@ def test_jacobian(kernels, dtype, case):
     network_checks.check_jacobian(kernels, dtype, case)
 
 
+WIDE = NetworkCase((75, 12, 3), ("tanh",), "cross_entropy", "softmax", 101)
+
+
+@pytest.mark.parametrize("batch_size", [7, 16, 45, 101])
+@pytest.mark.parametrize("case", [WIDE, WIDE._replace(layer_sizes=(32, 40, 3))], ids=str)
+def test_example_major(kernels, dtype, case, batch_size):
+    network_checks.check_example_major(kernels, dtype, case, batch_size)
+
+
 OWN = NetworkCase((7, 17, 9, 3), ("tanh", "silu"), "mse", "linear", 61)
 
 

@@ -254,6 +254,26 @@ def check_unshuffled(kernels, dtype, case, batch_size):
     assert_norm_within("step", ends[0].astype(dtype), ends[1].astype(dtype), case)
 
 
+def check_example_major(kernels, dtype, case, batch_size):
+    """The copy that is gathered faster holds the same examples, and trains to the same bits."""
+    X, Y = examples(case, dtype)
+    net = network(kernels, case, parameters_of(case, dtype))
+    copy = net.example_major(X, batch_size)
+    assert_same_bits(copy, X, case)
+    assert copy is X or copy.flags.f_contiguous, f"{case}: no contiguous examples"
+    order = np.empty((3, case.m), np.uint32)
+    reference.shuffle(order, 1, 0)
+    ends = []
+    for x in (X, np.asfortranarray(X)):
+        parameters, costs = parameters_of(case, dtype), np.full(3, np.nan)
+        net = network(kernels, case, parameters)
+        train_plainly(net, x, Y, order, batch_size, 0.1, costs)
+        ends.append(np.append(parameters, costs))
+    if copy is not X:
+        assert_same_bits(ends[1], ends[0], case)
+    assert_norm_within("step", ends[1].astype(dtype), ends[0].astype(dtype), case)
+
+
 def check_rule(kernels, dtype, case, name, batch_size):
     """Eight epochs of a rule follow the reference: costs, parameters, and the state."""
     rule = RULES[name]
