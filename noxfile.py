@@ -87,7 +87,7 @@ def oldest(session):
 
 @nox.session
 def truth(session):
-    """The optimizers and all derivatives against PyTorch's, for every backend (3 minutes)."""
+    """The optimizers and all derivatives against PyTorch's, for every backend (2 minutes)."""
     # What PyTorch itself needs comes with it from the usual index; where the other cannot be
     # reached, so does PyTorch, which may be gigabytes then.
     session.install("--no-deps", PYTORCH, "--extra-index-url", PYTORCH_WITHOUT_CUDA)

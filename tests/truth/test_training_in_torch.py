@@ -65,6 +65,16 @@ def test_pytorch_judges_every_optimizer():
     assert {pair.ours().name for pair in PAIRS.values()} == set(optimizers.OPTIMIZERS)
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_defaults_of_adam(name):
+    """They are PyTorch's; the others' conventions differ from library to library."""
+    ours = optimizers.resolve(name)
+    theirs = getattr(torch.optim, type(ours).__name__)([torch.zeros(1)]).defaults
+    assert theirs["lr"] == ours.learning_rate
+    assert (*theirs["betas"], theirs["eps"]) == ours.constants()
+    assert theirs["weight_decay"] == ours.decay
+
+
 class Race:
     """The network of `CASE` and its twin, each with its optimizer, from the same start."""
 
@@ -159,7 +169,7 @@ def test_clipping(backend, name):
     assert clipped.any() and not clipped.all(), f"lengths from {min(lengths)} to {max(lengths)}"
 
 
-# --- all of it, in one call of the compiled loop --------------------------------------------
+# --- all of it, in one call of the compiled loop ------------------------------------------
 
 
 def steps_of(seed, batch_size, dropout):
@@ -183,23 +193,19 @@ def steps_of(seed, batch_size, dropout):
 def test_mini_batches(backend, dtype, name, extras):
     """Shuffled, the last one smaller; and with penalty, clipping, weights and dropout at once."""
     batch_size, per_epoch, seed = 7, 5, 3
-    everything = extras == "all"
-    weights = network_checks.weights_of(CASE, dtype)[0] if everything else None
-    race = Race(name, dtype, dropout=1 - KEEP if everything else 0.0)
+    is_all = extras == "all"
+    options = {"l2": L2, "clip_norm": CLIP_NORM} if is_all else {}
+    weights = network_checks.weights_of(CASE, dtype)[0] if is_all else np.ones(CASE.m, dtype)
+    race = Race(name, dtype, dropout=1 - KEEP if is_all else 0.0)
     history = race.net.fit(
         race.X, race.Y, STEPS // per_epoch, race.pair.rate, batch_size, seed=seed,
-        optimizer=race.optimizer, sample_weight=weights,
-        **({"l2": L2, "clip_norm": CLIP_NORM} if everything else {}),
+        optimizer=race.optimizer, sample_weight=weights if is_all else None, **options,
     )  # fmt: skip
     costs = []
-    for columns, masks in steps_of(seed, batch_size, dropout=everything):
-        costs.append(
-            race.twin.step(
-                race.judge, race.X[:, columns], race.Y[:, columns], masks=masks,
-                clip_norm=CLIP_NORM if everything else None, l2=L2 if everything else 0.0,
-                sample_weight=weights[columns] if everything else None,
-            )
-        )  # fmt: skip
+    for columns, masks in steps_of(seed, batch_size, dropout=is_all):
+        batch = race.X[:, columns], race.Y[:, columns]
+        options |= {"sample_weight": weights[columns], "masks": masks}
+        costs.append(race.twin.step(race.judge, *batch, **options))
     race.assert_costs(history.cost, np.reshape(costs, (-1, per_epoch)).mean(axis=1), name)
     race.assert_together("in the end")
     assert race.optimizer.steps == STEPS
