@@ -4,8 +4,9 @@ import copy
 
 import numpy as np
 import pytest
-from support.interruption import ctrl_c_after
+from support.interruption import check_interrupted_training, ctrl_c_after
 from support.network_checks import train_plainly
+from support.tables import NetworkCase
 
 import fastnn
 
@@ -63,6 +64,13 @@ def test_kernel_keeps_whole_epochs(backend):
         train_plainly(net.engine, X, Y, order, 64, 0.05, np.empty(len(order)))
     done = whole_epochs(fresh, X, Y, 64, order, net.parameter_vector)
     assert done, f"after {done} whole epochs"
+
+
+@pytest.mark.parametrize("rule", ["momentum", "adam"])
+def test_kernel_keeps_the_state_of_whole_epochs(backend, dtype, rule):
+    kernels = fastnn.MLP([1, 1], dtype=dtype).kernels
+    case = NetworkCase((7, 9, 3), ("tanh",), "cross_entropy", "softmax", 61)
+    check_interrupted_training(kernels, dtype, case, rule)
 
 
 @pytest.mark.parametrize(

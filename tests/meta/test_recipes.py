@@ -205,8 +205,9 @@ def test_cython_formula_left_out(tmp_path):
 
 
 def test_recipe_names_each_place():
-    """CONTRIBUTING's recipe lists the files of these places, and the tests' truth beside them."""
+    """CONTRIBUTING's recipe lists the files of these places, and those of truth beside them."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     recipe = re.search(r"### An activation\n(.*?)\n### ", text, re.DOTALL)[1]
     files = set(re.findall(r"`((?:fastnn|tests)/[\w/]+\.\w+)`", recipe))
-    assert files == {place.file for place in PLACES.values()} | {"tests/support/truth.py"}
+    truth = {"tests/support/truth.py", "tests/truth/twin.py"}
+    assert files == {place.file for place in PLACES.values()} | truth

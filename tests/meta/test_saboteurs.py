@@ -8,7 +8,14 @@ import inspect
 
 import numpy as np
 import pytest
-from support import harness, layer_checks, layout_checks, network_checks, saboteurs
+from support import (
+    harness,
+    interruption,
+    layer_checks,
+    layout_checks,
+    network_checks,
+    saboteurs,
+)
 from support.tables import NetworkCase
 
 TANH = NetworkCase((7, 9, 3), ("tanh",), "cross_entropy", "softmax", 61)
@@ -87,6 +94,8 @@ CAUGHT = [
     (saboteurs.epsilon_inside_the_root, network_checks.check_rule, F32, TANH, "adam", 16),
     (saboteurs.decayed_biases, layer_checks.check_update, F32, "gradient_descent"),
     (saboteurs.decayed_biases, network_checks.check_rule, F32, TANH, "decay", None),
+    (saboteurs.penalized_biases, network_checks.check_rule, F32, TANH, "l2", None),
+    (saboteurs.penalized_biases, network_checks.check_rule, F64, TANH, "all", 16),
     (saboteurs.decayed_gradient, network_checks.check_rule, F32, TANH, "l2", None),
     (saboteurs.clipped_by_value, network_checks.check_rule, F32, TANH, "clipped", None),
     (saboteurs.forgotten_weights, network_checks.check_weights, F32, TANH),
@@ -115,6 +124,13 @@ CAUGHT = [
     (saboteurs.no_look_ahead, network_checks.check_rule, F64, TANH, "nesterov", 16),
     (saboteurs.no_look_ahead, layer_checks.check_update, F32, "momentum"),
     (saboteurs.velocity_as_a_mean, network_checks.check_rule, F32, TANH, "momentum", None),
+    (
+        saboteurs.state_lost_on_interruption,
+        interruption.check_interrupted_training,
+        F64,
+        TANH,
+        "momentum",
+    ),
     (saboteurs.overlapping_out, network_checks.check_try_forward_into, F32, TANH),
 ]
 
@@ -144,7 +160,7 @@ def test_every_check_can_fail():
     """No check is trusted that has not caught anyone."""
     every = {
         function
-        for module in (layer_checks, layout_checks, network_checks)
+        for module in (interruption, layer_checks, layout_checks, network_checks)
         for name, function in inspect.getmembers(module, inspect.isfunction)
         if name.startswith("check_")
     }

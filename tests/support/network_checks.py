@@ -49,15 +49,15 @@ def network(kernels, case, parameters, keep=1.0):
     return kernels.Network(layers=tuple(layers), loss=loss, parameters=parameters)
 
 
-def mlp(case, dtype="float64"):
+def mlp(case, dtype="float64", **options):
     """The public network of a case of the table, with its parameters."""
-
     net = fastnn.MLP(
         case.layer_sizes,
         [named(g) for g in case.hidden],
         named(case.output),
         named(case.loss),
         dtype=dtype,
+        **options,
     )
     net.parameter_vector[:] = parameters_of(case, np.dtype(dtype).type)
     return net

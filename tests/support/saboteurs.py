@@ -387,6 +387,18 @@ def decayed_gradient(kernels):
     kernels.Network._penalize = penalize
 
 
+def penalized_biases(kernels):
+    right = kernels.Network._penalize
+
+    def penalize(self, l2, gradients):
+        penalty = right(self, l2, gradients)
+        for (_, b, *_), (_, db) in zip(self._layers, self._views(gradients)):
+            db += l2 * b
+        return penalty
+
+    kernels.Network._penalize = penalize
+
+
 def clipped_by_value(kernels):
     def clip(gradients, longest):
         np.clip(gradients, -longest, longest, out=gradients)
@@ -437,6 +449,19 @@ def masks_from_the_first_step_again(kernels):
     def train(self, *arguments, **options):
         *before, first_step, costs = arguments
         return right(self, *before, 0, costs, **options)
+
+    kernels.Network.train = train
+
+
+def state_lost_on_interruption(kernels):
+    """The state is given back where the training reaches its end, and only there."""
+    right = kernels.Network.train
+
+    def train(self, *arguments, **options):
+        *before, state, seed, first_step, costs = arguments
+        own = state.copy()
+        right(self, *before, own, seed, first_step, costs, **options)
+        state[...] = own
 
     kernels.Network.train = train
 
