@@ -466,7 +466,7 @@ def update(w, gradient, state, scalars, spec, bint decays):
     cdef real* state_data = flat(state)
     scalars_of(&training, 0, values)
     with nogil:
-        update_line(&what, values, decays, w_data, g_data, state_data, stride, n)
+        update_line(&what, values, decays, w_data, g_data, 1, state_data, stride, n)
 
 
 def all_finite(X):

@@ -734,7 +734,7 @@ class Network:
 
         The penalty's derivative is added to the gradients, they are clipped, and then `update`
         changes the parameters: the weights, which decay, and the biases, which do not.
-        OUT: the parameters and state, in place; and the gradients, if penalized or clipped.
+        OUT: the parameters and the state, in place; the gradients are used up.
         """
         return self._update(gradients, spec, scalars, state, None)
 

@@ -118,8 +118,8 @@ cdef extern from "_cython/rows.h" nogil:
         const real* a, const real* y, Py_ssize_t count, int loss, real alpha, real* da
     ) noexcept
     void update_elements(
-        int update, real* w, const real* g, real* state, Py_ssize_t stride, Py_ssize_t count,
-        const double* scalars, const double* constants,
+        int update, real* w, const real* g, real scale, real* state, Py_ssize_t stride,
+        Py_ssize_t count, const double* scalars, const double* constants,
     ) noexcept
     void finish_tile(
         int rows, int registers, int epilogue, int activation, vector* left, vector* right,

@@ -417,7 +417,7 @@ cdef class Network:
 
         The penalty's derivative is added to the gradients, they are clipped, and then `update`
         changes the parameters: the weights, which decay, and the biases, which do not.
-        OUT: the parameters, gradients and state, in place.
+        OUT: the parameters and the state, in place; the gradients are used up.
         """
         cdef double penalty = 0
         cdef Job job

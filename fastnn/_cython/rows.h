@@ -205,7 +205,7 @@ static inline vector updated(vector w, vector g, vector *state, int update, cons
 INLINED(void fastnn_activate_elements(const real *, Py_ssize_t, int, real, real *, real *));
 INLINED(void fastnn_derivative_elements(const real *, const real *, Py_ssize_t, int, real, real *));
 INLINED(void fastnn_loss_elements(const real *, const real *, Py_ssize_t, int, real, real *));
-INLINED(void fastnn_update_elements(int, int, real *, const real *, real *, Py_ssize_t, Py_ssize_t,
+INLINED(void fastnn_update_elements(int, int, real *, const real *, real, real *, Py_ssize_t, Py_ssize_t,
                                     const double *, const double *));
 
 /* Loops of their own, so that the constants of each stay in registers. */
@@ -268,13 +268,15 @@ static inline void loss_derivative_elements(const real *a, const real *y, Py_ssi
 }
 
 /* One step of `count` elements, a multiple of LANES, of w and of the state, whose vectors are
- * `stride` apart. */
-static inline void update_elements(int update, real *w, const real *g, real *state, Py_ssize_t stride,
-                                   Py_ssize_t count, const double *scalars, const double *constants)
+ * `stride` apart; the gradient is scale * g. */
+static inline void update_elements(int update, real *w, const real *g, real scale, real *state,
+                                   Py_ssize_t stride, Py_ssize_t count, const double *scalars,
+                                   const double *constants)
 {
 #define ROW(name, code, slots)                                                                \
     if (update == code) {                                                                     \
-        fastnn_update_elements(code, slots, w, g, state, stride, count, scalars, constants);  \
+        fastnn_update_elements(code, slots, w, g, scale, state, stride, count, scalars,       \
+                               constants);                                                    \
         return;                                                                               \
     }
     FASTNN_UPDATES(ROW)

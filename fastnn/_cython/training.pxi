@@ -28,10 +28,10 @@ cdef void penalize_run(
                 gradients[i] += l2 * plan.theta[i]
 
 
-cdef double penalize_and_clip(Job* job, int thread) noexcept nogil:
-    """The gradients with the derivative of the penalty, and no longer than they may be.
+cdef double penalize_and_clip(Job* job, int thread, real* scale) noexcept nogil:
+    """The gradients with the derivative of the penalty.  Return the penalty l2 / 2 sum(W^2).
 
-    Return the penalty l2 / 2 sum(W^2).  Each thread leaves with its share done.
+    OUT: scale, the factor that makes them no longer than they may be.
     """
     cdef const Update* update = &job.training.update
     cdef Py_ssize_t n = job.plan.n_parameters
@@ -55,14 +55,15 @@ cdef double penalize_and_clip(Job* job, int thread) noexcept nogil:
         weights += of_weights[chunk]
         gradients += of_gradients[chunk]
     gradients = sqrt(gradients)
+    scale[0] = 1
     if clips and gradients > update.clip_norm:
-        share(n, thread, job.control.team.size, &first, &stop)
-        scale_line(job.work.gradients + first, <real>(update.clip_norm / gradients), stop - first)
+        scale[0] = <real>(update.clip_norm / gradients)
     return update.l2 / 2 * weights
 
 
-cdef void update_share(Job* job, const double* scalars, int thread) noexcept nogil:
-    """The update of this thread's share of the parameters; weights decay, biases do not."""
+cdef void update_share(Job* job, const double* scalars, real scale, int thread) noexcept nogil:
+    """The update of this thread's share of the parameters, from `scale` times the gradients;
+    weights decay, biases do not."""
     cdef const Plan* plan = job.plan
     cdef const Training* training = &job.training
     cdef Py_ssize_t first, stop, l, k, start, end
@@ -70,7 +71,7 @@ cdef void update_share(Job* job, const double* scalars, int thread) noexcept nog
     share(plan.n_parameters, thread, job.control.team.size, &first, &stop)
     if training.update.decay == 0:
         update_line(
-            &training.update, scalars, False, plan.theta + first, job.work.gradients + first,
+            &training.update, scalars, False, plan.theta + first, job.work.gradients + first, scale,
             training.state + first if training.state != NULL else NULL, plan.n_parameters,
             stop - first,
         )
@@ -83,7 +84,7 @@ cdef void update_share(Job* job, const double* scalars, int thread) noexcept nog
             if start < end:
                 update_line(
                     &training.update, scalars, k == 0, plan.theta + start,
-                    job.work.gradients + start,
+                    job.work.gradients + start, scale,
                     training.state + start if training.state != NULL else NULL,
                     plan.n_parameters, end - start,
                 )
@@ -93,9 +94,10 @@ cdef double take_step(Job* job, const double* scalars, int thread) noexcept nogi
     """The update from the gradients of a batch, and a barrier.  Return the penalty."""
     cdef const Update* update = &job.training.update
     cdef double penalty = 0
+    cdef real scale = 1
     if update.l2 != 0 or update.clip_norm < INFINITY:
-        penalty = penalize_and_clip(job, thread)
-    update_share(job, scalars, thread)
+        penalty = penalize_and_clip(job, thread, &scale)
+    update_share(job, scalars, scale, thread)
     team_barrier(job.control.team, thread)
     return penalty
 

@@ -58,7 +58,7 @@ cdef struct Update:
 
 
 cdef inline void update_loop "fastnn_update_elements"(
-    int code, int slots, real* w, const real* g, real* state, Py_ssize_t stride,
+    int code, int slots, real* w, const real* g, real scale, real* state, Py_ssize_t stride,
     Py_ssize_t count, const double* scalars, const double* constants,
 ) noexcept nogil:
     cdef double s[MAX_SCALARS]
@@ -71,16 +71,17 @@ cdef inline void update_loop "fastnn_update_elements"(
     for i from 0 <= i < count by LANES:
         for k in range(slots):
             kept[k] = load(state + k * stride + i)
-        store(w + i, updated(load(w + i), load(g + i), kept, code, s, c))
+        store(w + i, updated(load(w + i), splat(scale) * load(g + i), kept, code, s, c))
         for k in range(slots):
             store(state + k * stride + i, kept[k])
 
 
 cdef void update_line(
-    const Update* update, const double* scalars, bint decays, real* w, const real* g, real* state,
-    Py_ssize_t stride, Py_ssize_t count,
+    const Update* update, const double* scalars, bint decays, real* w, const real* g, real scale,
+    real* state, Py_ssize_t stride, Py_ssize_t count,
 ) noexcept nogil:
-    """One step of `count` elements of w and of the state, whose vectors are `stride` apart."""
+    """One step of `count` elements of w and of the state, whose vectors are `stride` apart; the
+    gradient is scale * g."""
     cdef real rest[(2 + MAX_SLOTS) * LANES]
     cdef Py_ssize_t whole = count - count % LANES
     cdef Py_ssize_t bytes = (count - whole) * sizeof(real)
@@ -90,7 +91,7 @@ cdef void update_line(
     if decays and update.decay != 0:
         for i in range(count):
             w[i] -= share * w[i]
-    update_elements(update.code, w, g, state, stride, whole, scalars, update.constants)
+    update_elements(update.code, w, g, scale, state, stride, whole, scalars, update.constants)
     if whole == count:
         return
     memset(rest, 0, sizeof(rest))
@@ -99,7 +100,8 @@ cdef void update_line(
     for k in range(slots_of(update.code)):
         memcpy(rest + (2 + k) * LANES, state + k * stride + whole, bytes)
     update_elements(
-        update.code, rest, rest + LANES, rest + 2 * LANES, LANES, LANES, scalars, update.constants
+        update.code, rest, rest + LANES, scale, rest + 2 * LANES, LANES, LANES, scalars,
+        update.constants,
     )
     memcpy(w + whole, rest, bytes)
     for k in range(slots_of(update.code)):
@@ -107,22 +109,16 @@ cdef void update_line(
 
 
 cdef double sum_of_squares(const real* x, Py_ssize_t count) noexcept nogil:
-    """In float64, in eight sums that the compiler keeps side by side."""
-    cdef double sums[8]
+    """In float64, in 32 sums: registers enough for an addition not to wait for the last one."""
+    cdef double sums[32]
     cdef double total = 0
     cdef Py_ssize_t i, j
     memset(sums, 0, sizeof(sums))
-    for i from 0 <= i <= count - 8 by 8:
-        for j in range(8):
+    for i from 0 <= i <= count - 32 by 32:
+        for j in range(32):
             sums[j] += <double>x[i + j] * <double>x[i + j]
-    for i in range(count - count % 8, count):
+    for i in range(count - count % 32, count):
         total += <double>x[i] * <double>x[i]
-    for j in range(8):
+    for j in range(32):
         total += sums[j]
     return total
-
-
-cdef void scale_line(real* x, real scale, Py_ssize_t count) noexcept nogil:
-    cdef Py_ssize_t i
-    for i in range(count):
-        x[i] *= scale

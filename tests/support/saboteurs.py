@@ -488,6 +488,10 @@ def mean_in_backward(kernels):
     kernels.Network.backward = backward
 
 
+def reversed_examples(kernels):
+    kernels.Network.example_major = lambda self, X, batch_size: np.asfortranarray(X[:, ::-1])
+
+
 def transposed_jacobian(kernels):
     right = kernels.Network.jacobian
 
