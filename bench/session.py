@@ -49,7 +49,7 @@ def _row(case, dtype, contenders, effort, bound):
     if case.kind in ("step", "epoch"):
         # What `fit` does once, its checks, should weigh as little as in a real training.
         effort = effort._replace(round_seconds=10 * effort.round_seconds)
-    times = timing.interleaved(list(runners.values()), effort)
+    times = timing.interleaved(list(runners.values()), effort, getattr(case, "least", 1))
     return Row(case, dtype, dict(zip(runners, times, strict=True)), wrong)
 
 

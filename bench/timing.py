@@ -42,7 +42,7 @@ class Time(NamedTuple):
         return self.median / self.best - 1
 
 
-def interleaved(runners, effort):
+def interleaved(runners, effort, least=1):
     """Time runners in turns.
 
     Parameters
@@ -50,6 +50,8 @@ def interleaved(runners, effort):
     runners : list
         Each has ``reset()``, which is not timed, and ``run(n)``: do the work n times.
     effort : Effort
+    least : int
+        How often each does its work in a round at least.
 
     Returns
     -------
@@ -58,7 +60,7 @@ def interleaved(runners, effort):
     """
     if not runners:
         return []
-    repetitions = [_repetitions(runner, effort.round_seconds) for runner in runners]
+    repetitions = [_repetitions(runner, effort.round_seconds, least) for runner in runners]
     rounds = [[] for _ in runners]
     started = time.perf_counter()
     while _go_on(len(rounds[0]), time.perf_counter() - started, len(runners), effort):
@@ -76,9 +78,9 @@ def _go_on(done, elapsed, runners, effort):
     return done < effort.most_rounds and elapsed < effort.seconds * runners
 
 
-def _repetitions(runner, round_seconds):
+def _repetitions(runner, round_seconds, least):
     """How many repetitions fill a round; finding out warms the runner up."""
-    n = 1
+    n = least
     _seconds(runner, n)
     while (seconds := _seconds(runner, n)) < round_seconds:
         n = max(n + 1, int(n * min(8, 1.2 * round_seconds / max(seconds, 1e-9))))
