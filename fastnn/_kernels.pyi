@@ -89,6 +89,15 @@ class Network:
     def update(
         self, gradients: Array, spec: UpdateSpec, scalars: NDArray[np.float64], state: Array
     ) -> float: ...
+    def try_step(
+        self,
+        X: Any,
+        Y: Any,
+        spec: UpdateSpec,
+        scalars: NDArray[np.float64],
+        state: Array,
+        threads: int = 1,
+    ) -> float | None: ...
     def example_major(self, X: Array, batch_size: int) -> Array: ...
     def train(
         self,

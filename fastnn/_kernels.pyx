@@ -95,7 +95,7 @@ The rooms in ``_cython/``, each built on those before it::
 cimport cython
 cimport numpy as cnp
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport uint32_t, uint64_t, uintptr_t
 from libc.string cimport memcpy, memset
 

@@ -729,6 +729,23 @@ class Network:
                     self.parameters[:], state[:] = before
                 raise
 
+    def try_step(self, X, Y, spec, scalars, state, threads=1):
+        """Return the cost of one step of `train` on all examples, or None.
+
+        None: X or Y is not plain (see `accepts`), there is dropout, or what the step would leave is
+        not finite.  Nothing has changed then, and the caller goes another way.
+        OUT: the parameters and state, in place.
+        """
+        if any(keep < 1 for *_, keep in self.layers) or not self.accepts(X, Y):
+            return None
+        before, costs = (self.parameters.copy(), state.copy()), np.empty(1)
+        with np.errstate(all="ignore"):  # what overflows is taken back
+            self.train(X, Y, None, None, X.shape[1], spec, scalars, state, 0, 0, costs, threads)
+        if all(map(all_finite, (costs[None], self.parameters[None], state))):
+            return float(costs[0])
+        self.parameters[:], state[:] = before
+        return None
+
     def update(self, gradients, spec, scalars, state):
         """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``.
 

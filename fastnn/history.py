@@ -49,13 +49,24 @@ class History:
 
     def __init__(
         self,
-        cost: Floats,
+        cost: float | Floats,
         learning_rate: float | Floats | None = None,
         seconds: float | Floats = math.nan,
     ) -> None:
-        self.cost = cost
+        # A number, of one epoch or of all alike, is made an array when it is looked at.
+        self._cost, self._learning_rate, self._seconds = cost, learning_rate, seconds
         self.metrics: dict[str, Floats] = {}
-        self._learning_rate, self._seconds = learning_rate, seconds
+
+    @property
+    def cost(self) -> Floats:
+        """(epochs,)."""
+        if isinstance(self._cost, float):
+            self._cost = np.array([self._cost])
+        return self._cost
+
+    @cost.setter
+    def cost(self, value: Floats) -> None:
+        self._cost = value
 
     @property
     def learning_rate(self) -> Floats | None:
@@ -66,7 +77,7 @@ class History:
 
     @learning_rate.setter
     def learning_rate(self, value: float | Floats | None) -> None:
-        self._learning_rate = value  # a number is made an array when it is looked at
+        self._learning_rate = value
 
     @property
     def seconds(self) -> Floats:

@@ -526,6 +526,8 @@ class FirstStep(NamedTuple):
     slots: int
     spec: UpdateSpec
     scalars: NDArray[Any]
+    none: NDArray[Any]
+    """The vectors of an optimizer that keeps none."""
 
 
 @lru_cache(maxsize=16)
@@ -552,7 +554,8 @@ def first_step(name: str, learning_rate: float | None, dtype: np.dtype[Any]) -> 
     optimizer = resolve(name)
     rate = optimizer.rate(learning_rate, dtype)
     scalars = optimizer.scalars_of_next(1, rate)
-    return FirstStep(len(optimizer.slots), optimizer.specification(), scalars)
+    none = np.empty((0, 0), dtype)
+    return FirstStep(len(optimizer.slots), optimizer.specification(), scalars, none)
 
 
 def resolve(optimizer: Any) -> Optimizer:

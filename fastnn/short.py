@@ -5,11 +5,8 @@ On a small network a step takes a microsecond, so what stands around it must not
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from fastnn import backends, optimizers
 from fastnn.history import History
@@ -21,19 +18,17 @@ if TYPE_CHECKING:
     from fastnn.network import MLP
     from fastnn.optimizers import Optimizer
 
-__all__ = ["one_epoch", "rule"]
+__all__ = ["one_epoch", "rule", "try_step"]
 
 
 def rule(
-    net: MLP, w: NDArray[Any], learning_rate: float | None, optimizer: Any
+    net: MLP, learning_rate: float | None, optimizer: Any
 ) -> tuple[Optimizer | None, UpdateSpec, NDArray[Any], NDArray[Any]]:
     """Return what the kernels are told of one step.
 
     Parameters
     ----------
     net : MLP
-    w : ndarray
-        Its parameters, flat.
     learning_rate, optimizer
         As for `MLP.step`.
 
@@ -53,15 +48,16 @@ def rule(
     Examples
     --------
     >>> net = fastnn.MLP([1, 1])
-    >>> rule(net, net.parameter_vector, 0.5, "adam")[3].shape
+    >>> rule(net, 0.5, "adam")[3].shape
     (2, 2)
     """
     if type(optimizer) is str and (learning_rate is None or type(learning_rate) is float):
-        slots, spec, scalars = optimizers.first_step(optimizer, learning_rate, net.dtype)
-        return None, spec, scalars, optimizers.zeros(slots, w)
+        slots, spec, scalars, none = optimizers.first_step(optimizer, learning_rate, net.dtype)
+        vectors = optimizers.zeros(slots, net.engine.parameters) if slots else none
+        return None, spec, scalars, vectors
     used = optimizers.resolve(optimizer)
     scalars = used.scalars_of_next(1, used.rate(learning_rate, net.dtype))
-    return used, used.specification(), scalars, used.vectors_for(w)
+    return used, used.specification(), scalars, used.vectors_for(net.engine.parameters)
 
 
 def one_epoch(
@@ -78,37 +74,38 @@ def one_epoch(
     >>> one_epoch(net, [[1.0]], [[1.0]], 0.5, "gradient_descent") is None  # a list
     True
     """
-    engine = net.engine
-    if (
-        not engine.accepts(X, Y)
-        or (type(optimizer) is str and optimizer == "lbfgs")
-        or isinstance(optimizer, optimizers.LBFGS)
-        or any(net.dropout)
-        or net.loss_row.function
-        or backends.current.name == "numpy"  # whose warnings must be silenced, which takes longer
-    ):
+    if (type(optimizer) is str and optimizer == "lbfgs") or isinstance(optimizer, optimizers.LBFGS):
         return None
-    w, finite = net.parameter_vector, net.kernels.all_finite
-    used, spec, scalars, vectors = rule(net, w, learning_rate, optimizer)
-    costs, before = np.empty(1), w.copy()
-    state = vectors.copy() if len(vectors) else vectors
-    whole = False
+    used, spec, scalars, vectors = rule(net, learning_rate, optimizer)
     started = time.perf_counter()
-    try:
-        engine.train(
-            X, Y, None, None, X.shape[1], spec, scalars, vectors, 0, 0, costs, backends.num_threads
-        )  # fmt: skip
-        whole = (
-            math.isfinite(costs[0])
-            and finite(w[np.newaxis])
-            and (state is vectors or finite(vectors))
-        )
-    finally:
-        if not whole:
-            w[:], vectors[...] = before, state
-    if not whole:
+    J = try_step(net, X, Y, spec, scalars, vectors)
+    if J is None:
         return None
     seconds = time.perf_counter() - started
     if used is not None:
         used.keep(vectors, 1)
-    return History(costs, float(scalars[0, 0]), seconds)
+    return History(J, scalars.item(0), seconds)
+
+
+def try_step(
+    net: MLP, X: Any, Y: Any, spec: UpdateSpec, scalars: NDArray[Any], vectors: NDArray[Any]
+) -> float | None:
+    """Return the cost of a step that was taken, or None: it is to go the long way.
+
+    Parameters
+    ----------
+    net : MLP
+    X, Y
+        Anything.
+    spec, scalars, vectors
+        As `rule` returns them.
+
+    Examples
+    --------
+    >>> net = fastnn.MLP([1, 1], output="linear", init="zeros")
+    >>> try_step(net, [[1.0]], [[1.0]], *rule(net, 0.5, "gradient_descent")[1:]) is None  # a list
+    True
+    """
+    if net.loss_row.function is not None:
+        return None
+    return net.engine.try_step(X, Y, spec, scalars, vectors, backends.num_threads)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn._specifications import UpdateSpec
     from fastnn.metrics import Measure
     from fastnn.network import MLP
     from fastnn.optimizers import Optimizer, OptimizerLike
@@ -92,11 +93,20 @@ def step(
     """
     if unknown:
         raise checks.unexpected_keyword(step, unknown)
-    w = net.parameter_vector
-    used, spec, scalars, vectors = short.rule(net, w, learning_rate, optimizer)
-    x: Any
-    y: Any
-    x, y = (X, Y) if net.engine.accepts(X, Y) else net.examples_and_targets(X, Y)
+    used, spec, scalars, vectors = short.rule(net, learning_rate, optimizer)
+    J = short.try_step(net, X, Y, spec, scalars, vectors)
+    if J is None:
+        J = _step(net, X, Y, spec, scalars, vectors)
+    if used is not None:
+        used.keep(vectors, 1)
+    return J
+
+
+def _step(
+    net: MLP, X: Any, Y: Any, spec: UpdateSpec, scalars: NDArray[Any], vectors: NDArray[Any]
+) -> float:
+    """Take a step on whatever may be converted, with dropout and a loss of one's own."""
+    x, y = net.examples_and_targets(X, Y)
     costs = np.empty(1)
     draws = any(net.dropout)
     drawn = net.generator.bit_generator.state if draws else {}
@@ -109,8 +119,6 @@ def step(
         if draws:
             net.generator.bit_generator.state = drawn
         raise
-    if used is not None:
-        used.keep(vectors, 1)
     return float(costs[0])
 
 

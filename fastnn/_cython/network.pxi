@@ -395,22 +395,48 @@ cdef class Network:
         cdef Matrix w
         cdef Job job
         cdef Training* training = &job.training
-        memset(&job, 0, sizeof(job))
-        job.data.X, job.data.Y = &x, &y
+        self.unpack_training(&job, &x, &y, batch_size, spec, scalars, state)
         if weights is not None:
             w = matrix(weights)
             job.data.weights = &w
         job.data.costs = <double*>cnp.PyArray_DATA(<cnp.ndarray>costs)
         training.epochs = cnp.PyArray_DIM(<cnp.ndarray>costs, 0)
-        training.batch_size = max(1, min(batch_size, x.columns))
-        training.batches = (x.columns + training.batch_size - 1) // training.batch_size
         if order is not None:
             training.order = <const uint32_t*>cnp.PyArray_DATA(<cnp.ndarray>order)
         training.drops = self.has_dropout()
         training.seed, training.first_step = seed, first_step
-        unpack_update(&training.update, spec)
-        self.unpack_vectors(training, scalars, state)
         self.run_batches(&job, train_job, threads, x.columns * training.epochs)
+
+    def try_step(self, X, Y, spec, scalars, state, int threads=1):
+        """Return the cost of one step of `train` on all examples, or None.
+
+        None: X or Y is not plain (see `accepts`), there is dropout, or what the step would leave is
+        not finite.  Nothing has changed then, and the caller goes another way.
+        OUT: the parameters and state, in place.
+        """
+        if self.has_dropout() or not self.accepts(X, Y):
+            return None
+        cdef Matrix x = matrix(X)
+        cdef Matrix y = matrix(Y)
+        cdef double cost = 0
+        cdef Job job
+        self.unpack_training(&job, &x, &y, x.columns, spec, scalars, state)
+        job.data.costs, job.training.epochs, job.training.keeps_finite = &cost, 1, True
+        self.run_batches(&job, train_job, threads, x.columns)
+        return None if job.control.refused else cost
+
+    cdef int unpack_training(
+        self, Job* job, const Matrix* X, const Matrix* Y, Py_ssize_t batch_size, spec, scalars,
+        state,
+    ) except -1:
+        """Fill in the examples, the batches and the update; else the job is empty."""
+        cdef Training* training = &job.training
+        memset(job, 0, sizeof(Job))
+        job.data.X, job.data.Y = X, Y
+        training.batch_size = max(1, min(batch_size, X.columns))
+        training.batches = (X.columns + training.batch_size - 1) // training.batch_size
+        unpack_update(&training.update, spec)
+        return self.unpack_vectors(training, scalars, state)
 
     def update(self, gradients, spec, scalars, state):
         """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``.
@@ -498,6 +524,9 @@ cdef class Network:
         cdef real* memory = self.memory.acquire_workspace(rooms, count)
         try:
             run_team(job, run, threads, has_barriers)
+            if job.training.keeps_finite and not is_finite_epoch(job):
+                restore_epoch(job)
+                job.control.refused = True
             if job.control.interrupted:
                 if job.training.epochs > 0:
                     restore_epoch(job)

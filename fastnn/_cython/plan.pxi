@@ -44,6 +44,7 @@ cdef struct Training:
     Py_ssize_t n_scalars
     real* state
     Py_ssize_t n_state            # elements of it
+    bint keeps_finite             # an end that is not finite is taken back
     bint drops                    # there is dropout
     uint64_t seed
     uint64_t first_step
@@ -76,7 +77,7 @@ cdef struct Control:
     team* team
     Py_ssize_t macs               # since thread 0 last looked for Ctrl-C
     int interrupted               # an exception is set, to be raised by the caller
-    int refused                   # forward: X is not finite
+    int refused                   # forward: X is not finite; training: the end is not
 
 
 cdef struct Job:

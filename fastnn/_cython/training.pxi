@@ -197,6 +197,15 @@ cdef void restore_epoch(Job* job) noexcept nogil:
         memcpy(job.training.state, job.work.whole_epoch + n, job.training.n_state * sizeof(real))
 
 
+cdef bint is_finite_epoch(const Job* job) noexcept nogil:
+    """Whether the last cost, the parameters and the state are."""
+    return (
+        isfinite(job.data.costs[job.training.epochs - 1])
+        and finite_line(job.plan.theta, job.plan.n_parameters)
+        and finite_line(job.training.state, job.training.n_state)
+    )
+
+
 cdef void train_job(Job* job, int thread) noexcept nogil:
     """All epochs; if interrupted, the parameters are those of an unfinished one."""
     cdef const Training* training = &job.training

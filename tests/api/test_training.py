@@ -495,10 +495,15 @@ def test_an_error_in_step_leaves_the_generator(backend, monkeypatch):
     before = everything(net, optimizer)
 
     class NoMemory:
+        parameters = net.parameter_vector
+
         def accepts(self, *arguments):
             return False
 
         accepts_examples = accepts
+
+        def try_step(self, *arguments):
+            return None
 
         def train(self, *arguments):
             raise MemoryError("none left")

@@ -30,7 +30,7 @@ from fastnn.optimizers import FORMULAS
 FUNCTIONS = [name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))]
 METHODS = [
     "try_forward", "accepts_examples", "accepts", "forward", "cost_and_gradients", "backward",
-    "jacobian", "update", "example_major", "train",
+    "jacobian", "update", "example_major", "train", "try_step",
 ]  # fmt: skip
 
 

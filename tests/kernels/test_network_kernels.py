@@ -164,6 +164,12 @@ def test_accepts(kernels, dtype, case):
     network_checks.check_accepts(kernels, dtype, case)
 
 
+@pytest.mark.parametrize("name", ["plain", "adam"])
+@pytest.mark.parametrize("case", [c for c in NETWORKS if 2 < c.m < 100], ids=str)
+def test_try_step(kernels, dtype, case, name):
+    network_checks.check_try_step(kernels, dtype, case, name)
+
+
 @pytest.mark.parametrize("case", [*NETWORKS[:4], *RULED], ids=str)
 def test_no_examples(kernels, dtype, case):
     network_checks.check_no_examples(kernels, dtype, case)

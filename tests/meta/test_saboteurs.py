@@ -118,6 +118,7 @@ CAUGHT = [
     (saboteurs.dA_of_mse_for_all, layer_checks.check_output_cost, F32, "huber", "linear"),
     (saboteurs.dA_of_mse_for_all, layer_checks.check_unpaired, F32, "cross_entropy", "softmax"),
     (saboteurs.transposed_jacobian, network_checks.check_jacobian, F64, TANH),
+    (saboteurs.kept_infinity, network_checks.check_try_step, F64, TANH),
     (saboteurs.reversed_examples, network_checks.check_example_major, F64, TANH, 16),
     (saboteurs.dropout_forward_alone, network_checks.check_own_loop, F64, MSE, "dropout"),
     (saboteurs.accepted_nan, network_checks.check_accepts, F32, TANH),

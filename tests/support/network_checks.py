@@ -414,6 +414,29 @@ def check_accepts(kernels, dtype, case):
     assert_same_bits(np.asarray(net.parameters), parameters_of(case, dtype), case)
 
 
+def check_try_step(kernels, dtype, case, name="adam"):
+    """The step of `train` where all is plain and stays finite; None, and no change, otherwise."""
+    rule, (X, Y) = RULES[name], examples(case, dtype)
+    costs, expected, vectors = trained(kernels, case, dtype, 1, rule=rule)
+    parameters = parameters_of(case, dtype)
+    state = np.zeros((rule.slots, parameters.size), dtype)
+    net, scalars = network(kernels, case, parameters), rule.scalars(1, 0.1)
+    assert net.try_step(X, Y, rule.spec, scalars, state) == costs[0], case
+    assert_same_bits(parameters, expected, case)
+    assert_same_bits(state, vectors, f"state of {case}")
+    refused = refused_examples(X, Y, np.ones((1, case.m), dtype), case, parameters)
+    for what, (x, y, w) in refused.items():
+        if w is None:
+            assert net.try_step(x, y, rule.spec, scalars, state) is None, f"{case}: {what}"
+    if case.hidden:
+        dropping = network(kernels, case, parameters, keep=0.5)
+        assert dropping.try_step(X, Y, rule.spec, scalars, state) is None, case
+    beyond = network(kernels, case, parameters)
+    assert beyond.try_step(X, Y, rule.spec, np.full_like(scalars, np.inf), state) is None, case
+    assert_same_bits(parameters, expected, f"{case} after what was refused")
+    assert_same_bits(state, vectors, f"state of {case} after what was refused")
+
+
 def refused_examples(X, Y, weights, case, parameters):
     """name -> (X, Y, weights) of which one is not plain, or not allowed."""
     n_in, n_out = case.layer_sizes[0], case.layer_sizes[-1]
