@@ -62,11 +62,12 @@ cdef bint forward_columns(
     """
     cdef Py_ssize_t unpacked = count // PANEL if is_unpacked(layer, X) else 0
     cdef Py_ssize_t done = unpacked * PANEL
-    if check_finite and not finite_columns(X, first + done, count - done):
-        return False
     if unpacked > 0 and not forward_unpacked(layer, W, b, X, first, unpacked, A, check_finite):
         return False
-    pack(X, NULL, first + done, count - done, count - done, packed, layer.n_in)
+    if not pack(
+        X, NULL, first + done, count - done, count - done, packed, layer.n_in, check_finite
+    ):
+        return False
     forward_panels(
         layer, W, b, packed, view_from(&A, unpacked), NULL, 0, panels_of(count - done),
         count - done, scratch,

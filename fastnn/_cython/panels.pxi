@@ -34,15 +34,17 @@ cdef inline OutputView view_from(const OutputView* view, Py_ssize_t panel) noexc
     return later
 
 
-cdef void pack(
+cdef bint pack(
     const Matrix* X, const uint32_t* order, Py_ssize_t first, Py_ssize_t count,
-    Py_ssize_t batch_size, real* panels, Py_ssize_t n,
+    Py_ssize_t batch_size, real* panels, Py_ssize_t n, bint check_finite=False,
 ) noexcept nogil:
     """Columns first ... first + count of X (through `order`, if given) to panels of n features.
 
-    Every batch of `batch_size` columns starts on a panel of its own.
+    Every batch of `batch_size` columns starts on a panel of its own.  Return False where they are
+    to be checked, which comes with the packing, and are not finite.
     """
     cdef Py_ssize_t batch, p, width, group, k
+    cdef bint finite = True
     cdef const real* row
     if X.column_stride == 1 and order != NULL:
         for k in range(X.rows):
@@ -51,37 +53,57 @@ cdef void pack(
                 row, row + X.row_stride if k + 1 < X.rows else row, X.columns, order + first,
                 count, batch_size, X.rows * X.columns > L2_ELEMENTS, panels + k * PANEL, n * PANEL,
             )
-        return
+        return not check_finite or finite_line(panels, panels_of(count) * n * PANEL)
+    if check_finite and X.column_stride != 1:
+        # Before: it reads on and on, as the machine foresees, and what it read is in the cache.
+        return finite_columns(X, first, count) and pack(
+            X, order, first, count, batch_size, panels, n
+        )
     for batch from 0 <= batch < count by batch_size:
         width = min(batch_size, count - batch)
         p = 0
         if X.column_stride == 1:
             while (p + 1) * PANEL <= width:
                 group = min(<Py_ssize_t>PACK_GROUP, width // PANEL - p)
-                pack_group(X, first + batch + p * PANEL, group, panels + p * n * PANEL, n * PANEL)
+                finite &= pack_group(
+                    X, first + batch + p * PANEL, group, panels + p * n * PANEL, n * PANEL
+                )
                 p += group
         for p in range(p, panels_of(width)):
             pack_panel(
                 X, order, first + batch + p * PANEL, min(width - p * PANEL, <Py_ssize_t>PANEL),
                 panels + p * n * PANEL,
             )
+            if check_finite:
+                finite &= finite_line(panels + p * n * PANEL, n * PANEL)
         panels += panels_of(width) * n * PANEL
+    return finite or not check_finite
 
 
-cdef void pack_group(
+cdef bint pack_group(
     const Matrix* X, Py_ssize_t first, Py_ssize_t group, real* panels, Py_ssize_t panel_size
 ) noexcept nogil:
-    """Up to PACK_GROUP whole panels of columns, where each row of X is contiguous."""
+    """Up to PACK_GROUP whole panels of columns, where each row of X is contiguous.
+
+    Return whether they are finite: numbers that are in registers anyway, times zero.
+    """
+    cdef vector left, right
+    cdef vector left_zero = splat(0)
+    cdef vector right_zero = splat(0)
     cdef Py_ssize_t k, p
     cdef const real* row = X.data + first
     for k in range(X.rows):
         for p in range(group):
             if k + PACK_PREFETCH_ROWS < X.rows:
                 prefetch(row + PACK_PREFETCH_ROWS * X.row_stride + p * PANEL)
-            store(panels + p * panel_size, load(row + p * PANEL))
-            store(panels + p * panel_size + LANES, load(row + p * PANEL + LANES))
+            left, right = load(row + p * PANEL), load(row + p * PANEL + LANES)
+            store(panels + p * panel_size, left)
+            store(panels + p * panel_size + LANES, right)
+            left_zero = left_zero + left * splat(0)
+            right_zero = right_zero + right * splat(0)
         row += X.row_stride
         panels += PANEL
+    return sum_lanes(left_zero + right_zero) == 0
 
 
 cdef inline void gather_row(
