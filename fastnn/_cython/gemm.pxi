@@ -1,7 +1,7 @@
 # A matrix product in tiles, whose operands are in the cache when their turn comes.
 #
-# The panel of b that a tile reads, DEPTH_BLOCK rows of it, stays in the L1 cache for all rows of
-# a; the rows of a, PACKED_A_BYTES of them side by side, stay in the L2 cache for all panels.
+# The panel of b that a tile reads, DEPTH_BLOCK rows of it, stays near for all rows of a; the rows
+# of a, PACKED_A_BYTES of them side by side, stay in the L2 cache for all panels.
 
 
 cdef struct Product:
