@@ -153,8 +153,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if is_first:
-            dtype = X.dtype if is_stochastic(self) else np.dtype(np.float64)
-            self._initialise([X.shape[1], *hidden, self.n_outputs_], dtype)
+            self._initialise([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         network = self.network_
         threads = self.threads or backends.num_threads
         if is_stochastic(self):
@@ -192,7 +191,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
 
             def score() -> float:
                 A = outputs(network, x, threads)
-                return self._score(A, decoded, weights_of_scores)
+                return float(self._score(A, decoded, weights_of_scores))
 
         m, size = Y.shape[0], self.batch_size
         if size == "auto":
@@ -222,13 +221,15 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         self.n_layers_ = len(sizes)
         self.out_activation_ = self._output_activation()
         self.n_iter_ = self.t_ = 0
+        final = dtype if is_stochastic(self) else np.dtype(np.float64)
         is_logistic = isinstance(self.activation, str) and self.activation == "logistic"
         self.coefs_, self.intercepts_ = [], []
         for n_in, n_out in pairwise(sizes):
             bound = np.sqrt((2.0 if is_logistic else 6.0) / (n_in + n_out))
-            draw = self._random_state.uniform
-            self.coefs_.append(draw(-bound, bound, (n_in, n_out)).astype(dtype, copy=False))
-            self.intercepts_.append(draw(-bound, bound, n_out).astype(dtype, copy=False))
+            coef = self._random_state.uniform(-bound, bound, (n_in, n_out))
+            intercept = self._random_state.uniform(-bound, bound, n_out)
+            self.coefs_.append(coef.astype(dtype).astype(final))
+            self.intercepts_.append(intercept.astype(dtype).astype(final))
         self._show(from_sklearn(MLP, self))
         if is_stochastic(self):
             self.loss_curve_: list[float] = []
@@ -282,7 +283,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         if not weights.any():
             raise ValueError("Sample weights must contain at least one non-zero number.")
         of_classes = self._weights_of_classes(y)
-        return weights if of_classes is None else weights * of_classes
+        return np.asarray(weights if of_classes is None else weights * of_classes)
 
     def _weights_of_classes(self, y: Any) -> NDArray[Any] | None:
         return None

@@ -39,12 +39,12 @@ class Stretch(NamedTuple):
     """Some batches in a row, as the kernels take them."""
 
     X: NDArray[Any]
-    """(n_in, count)."""
+    """(n_in, m)."""
     Y: NDArray[Any]
-    """(n_out, count)."""
+    """(n_out, m)."""
     weights: NDArray[Any] | None
-    """(1, count)."""
-    count: int
+    """(1, m)."""
+    m: int
     steps: int
     total: float
     """The weight of each of its batches: the number of examples where there are no weights."""
@@ -104,7 +104,7 @@ class Batches:
             total = float(min(self.batch_size, count))
             if self.weights is not None:
                 weights = self.weights[rows][np.newaxis]
-                total = float(weights.sum())
+                total = float(weights.sum(dtype=np.float64))
             steps = -(-count // self.batch_size)
             x, y = self._drawn(rows, count)
             yield Stretch(x.T, y.T, weights, count, steps, total, rows)

@@ -162,7 +162,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         clip_norm: float | None = None,
         threads: int | None = None,
     ) -> None:
-        vars(self).update({name: value for name, value in locals().items() if name != "self"})
+        self.__dict__.update({k: v for k, v in locals().items() if k != "self"})
 
     @available_if(has_partial_fit)  # type: ignore[untyped-decorator]
     def partial_fit(
@@ -193,7 +193,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         1
         """
         known = getattr(self, "classes_", None)
-        before = dict(vars(self))
+        before = self.__dict__.copy()
         if known is None and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if known is not None and classes is not None:
@@ -210,8 +210,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             self._partial_fit(X, y, sample_weight)
         except Exception:
             if known is None:
-                vars(self).clear()
-                vars(self).update(before)
+                self.__dict__.clear()
+                self.__dict__.update(before)
             raise
         return self
 

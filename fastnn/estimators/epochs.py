@@ -128,7 +128,7 @@ class Epochs:
             if self.constants is not None:
                 weights = None if stretch.weights is None else stretch.weights[0]
                 part += float(np.average(self.constants[stretch.rows], weights=weights))
-            loss += part * stretch.count
+            loss += part * stretch.m
         return loss / self.batches.m
 
     def _rates(self, steps: int) -> float | NDArray[np.float64]:

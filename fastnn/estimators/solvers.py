@@ -120,9 +120,7 @@ def solver_of(estimator: Any) -> Solver:
         return Solver(optimizer, rate, estimator.learning_rate, estimator.power_t)
     if name in ("adam", "adamw"):
         kind = EpsilonBesideRoot if name == "adam" else optimizers.AdamW
-        optimizer = kind(
-            beta1=estimator.beta_1, beta2=estimator.beta_2, epsilon=estimator.epsilon
-        )
+        optimizer = kind(beta1=estimator.beta_1, beta2=estimator.beta_2, epsilon=estimator.epsilon)
     else:
         optimizer = optimizers.resolve(copy.deepcopy(name))
     return Solver(optimizer, rate)
