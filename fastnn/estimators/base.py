@@ -100,17 +100,17 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             raise
         return self
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any) -> MultilayerPerceptron:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         """One epoch more, of a stochastic solver."""
         if "coefs_" not in vars(self):
             self._check_parameters()
         before = Before(self)
         try:
+            self._announced(y, classes)
             self._fit(X, y, sample_weight, None, incremental=True)
         except Exception:
             before.restore()
             raise
-        return self
 
     @property
     def network_(self) -> MLP:
@@ -284,6 +284,9 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             raise ValueError("Sample weights must contain at least one non-zero number.")
         of_classes = self._weights_of_classes(y)
         return np.asarray(weights if of_classes is None else weights * of_classes)
+
+    def _announced(self, y: Any, classes: Any) -> None:
+        """A classifier keeps the classes that `partial_fit` is given."""
 
     def _weights_of_classes(self, y: Any) -> NDArray[Any] | None:
         return None

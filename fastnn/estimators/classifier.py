@@ -192,27 +192,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         >>> model.partial_fit([[0.0], [1.0]], ["no", "yes"], classes=["no", "yes"]).n_iter_
         1
         """
-        known = getattr(self, "classes_", None)
-        before = self.__dict__.copy()
-        if known is None and classes is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if known is not None and classes is not None:
-            if not np.array_equal(known, unique_labels(classes)):
-                raise ValueError(
-                    f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
-                    f"{known!r}"
-                )
-        try:
-            if known is None:
-                self.classes_ = unique_labels(classes)
-                is_multilabel = type_of_target(y).startswith("multilabel")
-                self._label_binarizer = LabelBinarizer().fit(y if is_multilabel else classes)
-            self._partial_fit(X, y, sample_weight)
-        except Exception:
-            if known is None:
-                self.__dict__.clear()
-                self.__dict__.update(before)
-            raise
+        self._partial_fit(X, y, sample_weight, classes)
         return self
 
     # --- answers --------------------------------------------------------------------------
@@ -304,6 +284,21 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
     def _checks_of_y(self) -> dict[str, Any]:
         return {}
+
+    def _announced(self, y: Any, classes: Any) -> None:
+        """Keep the classes of the first `partial_fit`; later they must be the same."""
+        known = getattr(self, "classes_", None)
+        if known is None:
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            self.classes_ = unique_labels(classes)
+            is_multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if is_multilabel else classes)
+        elif classes is not None and not np.array_equal(known, unique_labels(classes)):
+            raise ValueError(
+                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: "
+                f"{known!r}"
+            )
 
     def _encoded(self, y: Any, incremental: bool) -> NDArray[Any]:
         """The targets, (m, n_outputs) of bool; the classes are kept, or checked."""

@@ -1,7 +1,7 @@
 """L-BFGS by SciPy, with the settings that scikit-learn gives it, over all examples at once.
 
 (Byrd, Lu, Nocedal and Zhu, "A limited memory algorithm for bound constrained optimization",
-1995.)  As in scikit-learn it works in float64, whatever the dtype of X: a line search needs it.
+1995.)  It works in float64, whatever the dtype of X: the line search needs it.
 """
 
 from __future__ import annotations
