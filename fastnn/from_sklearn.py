@@ -75,10 +75,10 @@ def from_sklearn(cls: type[MLP], fitted: Any) -> MLP:
     --------
     >>> from sklearn.neural_network import MLPRegressor
     >>> X = np.linspace(-1, 1, 20).reshape(-1, 1)
-    >>> fitted = MLPRegressor((8,), solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
+    >>> fitted = MLPRegressor(solver="lbfgs", random_state=0).fit(X, X[:, 0] ** 2)
     >>> net = fastnn.MLP.from_sklearn(fitted)
     >>> net.layer_sizes, np.allclose(net.forward(X.T)[0], fitted.predict(X))
-    ((1, 8, 1), True)
+    ((1, 100, 1), True)
     """
     missing = [name for name in FITTED if not hasattr(fitted, name)]
     if missing or isinstance(fitted, type):

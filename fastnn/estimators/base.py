@@ -87,7 +87,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         Examples
         --------
         >>> X, y = [[0.0], [1.0], [2.0], [3.0]], [1.0, 3.0, 5.0, 7.0]
-        >>> model = fastnn.MLPRegressor((8,), solver="lbfgs", random_state=0).fit(X, y)
+        >>> model = fastnn.MLPRegressor(solver="lbfgs", random_state=0).fit(X, y)
         >>> model.predict([[1.5]]).round(1)
         array([4.])
         """
@@ -121,7 +121,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         Examples
         --------
         >>> X = np.linspace(-1, 1, 20).reshape(-1, 1)
-        >>> model = fastnn.MLPRegressor((8,), solver="lbfgs", random_state=0).fit(X, X[:, 0])
+        >>> model = fastnn.MLPRegressor(solver="lbfgs", random_state=0).fit(X, X[:, 0])
         >>> np.shares_memory(model.network_.parameter_vector, model.coefs_[0])
         True
         """
@@ -337,7 +337,10 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             A = network.engine.try_forward(X.T, None, threads)
             if A is not None:  # X is plain: nothing to check, nothing to convert
                 return A
-        X = validate_data(self, X, accept_sparse=SPARSE, reset=False, dtype=network.dtype)
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # what is too large for float32 is refused
+            X = validate_data(self, X, accept_sparse=SPARSE, reset=False, dtype=network.dtype)
         return outputs(network, X.tocsr() if hasattr(X, "tocsr") else X, threads)
 
     # --- copies ---------------------------------------------------------------------------
@@ -357,6 +360,9 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
                 stacklevel=2,
             )
         super().__setstate__(state)
+        if "_optimizer" in state:
+            optimizer = self._optimizer.optimizer
+            optimizer.state = optimizer.state  # a copy: a memory map may have come back read-only
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -122,7 +122,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     --------
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = fastnn.MLPClassifier((20,), solver="lbfgs", random_state=0).fit(X, y)
+    >>> model = fastnn.MLPClassifier((20,), solver="lbfgs", tol=0.01, random_state=0).fit(X, y)
     >>> model.predict(X[:2]), model.score(X, y) > 0.95
     (array([0, 0]), True)
     """
@@ -287,6 +287,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
     def _announced(self, y: Any, classes: Any) -> None:
         """Keep the classes of the first `partial_fit`; later they must be the same."""
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs all examples at once; give partial_fit "
+                "a dict of weights"
+            )
         known = getattr(self, "classes_", None)
         if known is None:
             if classes is None:
@@ -329,7 +334,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         """The labels that outputs, or targets, (m, n_outputs), stand for."""
         if Y.shape[1] == 1 and len(self.classes_) == 2:
             return np.asarray(self.classes_.take((Y[:, 0] > 0.5).astype(np.intp)))
-        if self.out_activation_ == "softmax":
+        if self._output_activation() == "softmax":
             return np.asarray(self.classes_.take(Y.argmax(axis=1)))
         labels: NDArray[Any] = self._label_binarizer.inverse_transform(Y)
         return labels
