@@ -5,10 +5,7 @@ The parameters, defaults, attributes, methods, warnings and errors are those of
 change nothing.  **One row is one example** here, as everywhere in scikit-learn.
 
 The same data, seed and settings give the same loss curve, to rounding: the generator is asked
-for the same numbers in the same order, and the losses, penalties and steps are the same.  The
-one difference is where the logarithm of a probability ends: scikit-learn clips at the machine
-epsilon, the kernels at the smallest normal number.  A loss with an example that is **that**
-wrong (36 in float64) is larger here; the gradients are the same.
+for the same numbers in the same order, and the losses, penalties and steps are the same.
 
 | room | what it does |
 |---|---|
@@ -18,7 +15,8 @@ wrong (36 in float64) is larger here; the gradients are the same.
 | `epochs` | the loop over the epochs, and what ends it |
 | `batches` | the examples of one call of the kernels |
 | `solvers` | the steps of Adam and of momentum as scikit-learn takes them |
-| `accounts` | its losses, from ours |
+| `accounts` | its losses, from the kernels' |
+| `restoring` | the way back after an error |
 | `minimization` | L-BFGS by SciPy |
 """
 

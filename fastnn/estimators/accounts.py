@@ -4,10 +4,11 @@
 |---|---|---|
 | squared_error | the mean over the outputs | the sum over the outputs |
 | poisson | ``y log(y / a) - y + a`` | ``a - y log a`` |
-| log_loss | the same | the same |
+| log_loss | the logarithm ends at the machine epsilon | at the smallest number |
 
 In both the penalty ``alpha / 2 sum(W^2)``, divided by the weight of the batch, is added.  The
-gradient of scikit-learn's squared error is that of the sum, as here.
+gradient of scikit-learn's squared error is that of the sum, as here.  Where the logarithm ends the
+kernels are told, by an engine of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fastnn.parameters import ParameterDict
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn._kernels import Network as Engine
     from fastnn.network import MLP
 
 __all__ = ["Account"]
@@ -37,11 +39,18 @@ class Account:
 
     Attributes
     ----------
+    engine : object
+        What trains the network.
     separates : bool
         Whether the penalty must be known apart from the rest.
     """
 
     def __init__(self, net: MLP, loss: Any) -> None:
+        self.engine: Engine = net.engine
+        if loss == "log_loss":
+            floor = float(np.finfo(net.dtype).eps)
+            ends = self.engine.loss._replace(alpha=floor)
+            self.engine = net.kernels.Network(self.engine.layers, ends, net.parameter_vector)
         n = net.layer_sizes[-1]
         self.share = 1 / n if loss == "squared_error" and net.output_row.name == "linear" else 1.0
         self.separates = self.share != 1.0

@@ -57,8 +57,9 @@ class Epochs:
         self.random_state, self.score, self.threads = random_state, score, threads
         self.w = net.parameter_vector
         self.vectors = solver.optimizer.vectors_for(self.w)
-        self.kernel = own_losses.trainer(net)
         self.account = Account(net, estimator.loss)
+        is_own = net.loss_row.function is not None
+        self.kernel = own_losses.trainer(net) if is_own else self.account.engine.train
         self.constants = self.account.constants(batches.Y)
         self.order = np.arange(batches.m) if estimator.shuffle else None
         self.seed = int(random_state.randint(1 << 31)) if any(net.dropout) else 0

@@ -112,7 +112,7 @@ class Minimization:
                 A = np.empty(y.shape)
                 cost = own_losses.cost_and_gradients(self.net, x, y, A, some, self.threads)
             else:
-                cost = self.net.engine.cost_and_gradients(x, y, weights, some, self.threads)
+                cost = self.account.engine.cost_and_gradients(x, y, weights, some, self.threads)
             J += share * cost
             gradients += share * some
         W = w * self.has_penalty
