@@ -70,6 +70,8 @@ def from_sklearn(cls: type[MLP], fitted: Any) -> MLP:
     ------
     TypeError
         `fitted` has not the attributes of a fitted multi-layer perceptron.
+    ValueError
+        Its parameters do not fit together.
 
     Examples
     --------
@@ -94,11 +96,16 @@ def from_sklearn(cls: type[MLP], fitted: Any) -> MLP:
         ACTIVATIONS[fitted.out_activation_],  # type: ignore[arg-type]  # a name of the table
         LOSSES.get(loss, loss) if isinstance(loss, str) else loss,  # type: ignore[arg-type]
         init="zeros",
-        dtype=np.result_type(*coefs),
+        dtype=np.result_type(np.float32, *coefs),
         dropout=getattr(fitted, "dropout", 0.0),
     )
     views = network.parameters
     for l, (coef, intercept) in enumerate(zip(coefs, fitted.intercepts_, strict=True), start=1):
-        views[f"W{l}"][...] = coef.T
-        views[f"b{l}"][:, 0] = intercept
+        W, b = views[f"W{l}"], views[f"b{l}"]
+        if coef.shape != W.T.shape or np.shape(intercept) != b.shape[:1]:
+            raise ValueError(
+                f"coefs_[{l - 1}] and intercepts_[{l - 1}] must have the shapes {W.T.shape} and "
+                f"{b.shape[:1]}, got {coef.shape} and {np.shape(intercept)}"
+            )
+        W[...], b[:, 0] = coef.T, intercept
     return network

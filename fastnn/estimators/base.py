@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 
 import fastnn
 from fastnn import backends
-from fastnn.estimators.batches import ELEMENTS, Batches, dense_rows
+from fastnn.estimators.batches import Batches, as_kernels_take_them, outputs
 from fastnn.estimators.constraints import STOCHASTIC, hidden_layer_sizes
 from fastnn.estimators.epochs import Epochs
 from fastnn.estimators.minimization import Minimization
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["MultilayerPerceptron", "has_partial_fit", "is_stochastic", "outputs"]
+__all__ = ["MultilayerPerceptron", "has_partial_fit", "is_stochastic"]
 
 SPARSE = ["csr", "csc"]
 """Kinds of sparse X that are taken as they are."""
@@ -46,6 +46,11 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
     A class that derives from it says what its targets are (`_encoded`), what its outputs
     answer (`predict`), and how good the answers are (`_score`).
     """
+
+    loss_curve_: list[float]
+    best_loss_: float | None
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, *, validation_data: Any = None
@@ -128,7 +133,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         if "coefs_" not in vars(self):
             check_is_fitted(self)
         shown = vars(self).get("_shown")
-        if shown is None or not _are_the_same(shown[1:], (self.coefs_, self.intercepts_)):
+        if shown is None or not _are_the_same(shown[1:3], (self.coefs_, self.intercepts_)):
             self._show(from_sklearn(MLP, self))
         network: MLP = self._shown[0]
         return network
@@ -152,17 +157,17 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             validation = self._validation(validation)
         self.n_outputs_ = Y.shape[1]
         self._random_state = check_random_state(self.random_state)
+        sizes = (X.shape[1], *hidden, self.n_outputs_)
         if is_first:
-            self._initialise([X.shape[1], *hidden, self.n_outputs_], X.dtype)
-        network = self.network_
+            self._initialise(sizes, X.dtype)
+        network = self._going_on(sizes)
         threads = self.threads or backends.num_threads
         if is_stochastic(self):
             self._descend(network, X, Y, weights, validation, threads, incremental)
         else:
             self._refuse_for_lbfgs()
-            X = X.astype(network.dtype, copy=False)
-            Y = np.ascontiguousarray(Y, network.dtype)
-            Minimization(self, network, X, Y, weights, threads).run()
+            arrays = as_kernels_take_them(X, Y, weights, network.dtype)
+            Minimization(self, network, *arrays, threads).run()
         if not network.kernels.all_finite(network.parameter_vector[np.newaxis]):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
@@ -180,6 +185,10 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         incremental: bool,
     ) -> None:
         """Train by a stochastic solver."""
+        if "loss_curve_" not in vars(self):  # until now it was L-BFGS
+            self._begin_curve()
+        if not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_ = np.inf
         if not incremental or "_optimizer" not in vars(self):
             self._optimizer = solver_of(self)
         if self.early_stopping and validation is None:
@@ -203,10 +212,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
                 stacklevel=4,
             )
             size = m
-        X = X.tocsr() if hasattr(X, "tocsr") else X
-        X, Y = X.astype(network.dtype, copy=False), Y.astype(network.dtype)
-        if weights is not None:
-            weights = weights.astype(network.dtype)
+        X, Y, weights = as_kernels_take_them(X, Y, weights, network.dtype)
         alone = self.loss == "squared_error" and self.out_activation_ == "identity"
         batches = Batches(X, Y, weights, int(size), alone and self.n_outputs_ > 1)
         epochs = Epochs(
@@ -216,7 +222,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         if self.early_stopping:
             network.parameter_vector[:] = self._best
 
-    def _initialise(self, sizes: list[int], dtype: np.dtype[Any]) -> None:
+    def _initialise(self, sizes: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """A new network, with scikit-learn's initial weights (Glorot and Bengio, 2010)."""
         self.n_layers_ = len(sizes)
         self.out_activation_ = self._output_activation()
@@ -232,11 +238,28 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             self.intercepts_.append(intercept.astype(dtype).astype(final))
         self._show(from_sklearn(MLP, self))
         if is_stochastic(self):
-            self.loss_curve_: list[float] = []
-            self._no_improvement_count = 0
-            self.best_loss_: float | None = None if self.early_stopping else np.inf
-            self.validation_scores_: list[float] | None = None
-            self.best_validation_score_: float | None = None
+            self._begin_curve()
+
+    def _going_on(self, sizes: tuple[int, ...]) -> MLP:
+        """The network to train, with the activation, the loss and the dropout of now."""
+        network = self.network_
+        if self._shown[3] != self._kind():
+            network = from_sklearn(MLP, self)
+            self._show(network)
+        if network.layer_sizes != sizes:
+            raise ValueError(
+                f"X, hidden_layer_sizes and y ask for layers of {sizes}, but the network that "
+                f"goes on training has {network.layer_sizes}"
+            )
+        return network
+
+    def _begin_curve(self) -> None:
+        """What is kept of each epoch."""
+        self.loss_curve_ = []
+        self._no_improvement_count = 0
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_ = None
+        self.best_validation_score_ = None
 
     def _begin_scores(self) -> None:
         """What is kept of the validation, where the training does not go on with it."""
@@ -327,7 +350,11 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         layers = range(1, len(network.layer_sizes))
         self.coefs_ = [views[f"W{l}"].T for l in layers]
         self.intercepts_ = [views[f"b{l}"][:, 0] for l in layers]
-        self._shown = network, [*self.coefs_], [*self.intercepts_]
+        self._shown = network, [*self.coefs_], [*self.intercepts_], self._kind()
+
+    def _kind(self) -> str:
+        """What the network is made of, besides its sizes."""
+        return repr((self.activation, self.dropout, self.loss))
 
     def _outputs(self, X: Any) -> NDArray[Any]:
         """What the network makes of the rows of X, (n_outputs, m), after a check of X."""
@@ -341,6 +368,10 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             over="ignore", invalid="ignore"
         ):  # what is too large for float32 is refused
             X = validate_data(self, X, accept_sparse=SPARSE, reset=False, dtype=network.dtype)
+        if X.shape[1] != network.layer_sizes[0]:
+            raise ValueError(
+                f"X has {X.shape[1]} features, but coefs_[0] expects {network.layer_sizes[0]}"
+            )
         return outputs(network, X.tocsr() if hasattr(X, "tocsr") else X, threads)
 
     # --- copies ---------------------------------------------------------------------------
@@ -383,23 +414,6 @@ def has_partial_fit(estimator: Any) -> bool:
             f"{estimator.solver} is not stochastic."
         )
     return True
-
-
-def outputs(network: MLP, X: Any, threads: int) -> NDArray[Any]:
-    """Return what a network makes of the rows of X, which may be sparse: (n_outputs, m).
-
-    Examples
-    --------
-    >>> outputs(fastnn.MLP([2, 1], init="zeros"), np.ones((3, 2), "f4"), 1)
-    array([[0.5, 0.5, 0.5]], dtype=float32)
-    """
-    A = np.empty((network.layer_sizes[-1], X.shape[0]), network.dtype)
-    size = max(ELEMENTS // X.shape[1], 1) if hasattr(X, "toarray") else X.shape[0]
-    for start in range(0, X.shape[0], size):
-        part = slice(start, start + size)
-        rows = dense_rows(X, part).astype(network.dtype, copy=False)
-        network.engine.forward(rows.T, A[:, part], threads)
-    return A
 
 
 def _are_the_same(shown: Any, attributes: Any) -> bool:

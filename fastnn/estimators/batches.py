@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Batches", "Stretch", "dense_rows"]
+    from fastnn.network import MLP
+
+__all__ = ["Batches", "Stretch", "as_kernels_take_them", "dense_rows", "outputs"]
 
 ELEMENTS = 1 << 16
 """Of X that are drawn for one call, but one batch at least: half a megabyte of float64."""
@@ -33,6 +35,41 @@ def dense_rows(X: Any, rows: Any) -> NDArray[Any]:
     some = X[rows]
     dense: NDArray[Any] = some.toarray() if hasattr(some, "toarray") else some
     return dense
+
+
+def as_kernels_take_them(
+    X: Any, Y: NDArray[Any], weights: NDArray[Any] | None, dtype: DTypeLike
+) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
+    """Return the examples, all of one dtype, and aligned; a sparse X by rows.
+
+    Examples
+    --------
+    >>> X, Y, weights = as_kernels_take_them(np.ones((2, 1)), np.ones((2, 1), bool), None, "f4")
+    >>> X.dtype.name, Y.dtype.name
+    ('float32', 'float32')
+    """
+    if hasattr(X, "tocsr"):
+        X = X.tocsr().astype(dtype, copy=False)
+    else:
+        X = np.require(X, dtype, "A")
+    return X, np.ascontiguousarray(Y, dtype), None if weights is None else weights.astype(dtype)
+
+
+def outputs(network: MLP, X: Any, threads: int) -> NDArray[Any]:
+    """Return what a network makes of the rows of X, which may be sparse: (n_outputs, m).
+
+    Examples
+    --------
+    >>> outputs(fastnn.MLP([2, 1], init="zeros"), np.ones((3, 2), "f4"), 1)
+    array([[0.5, 0.5, 0.5]], dtype=float32)
+    """
+    A = np.empty((network.layer_sizes[-1], X.shape[0]), network.dtype)
+    size = max(ELEMENTS // X.shape[1], 1) if hasattr(X, "toarray") else X.shape[0]
+    for start in range(0, X.shape[0], size):
+        part = slice(start, start + size)
+        rows = np.require(dense_rows(X, part), network.dtype, "A")
+        network.engine.forward(rows.T, A[:, part], threads)
+    return A
 
 
 class Stretch(NamedTuple):

@@ -32,7 +32,7 @@ class Minimization:
     ----------
     estimator : MLPClassifier or MLPRegressor
     net : MLP
-        float64; is trained in place.
+        Is trained in place.
     X : ndarray or sparse array
         (m, n_in).
     Y : ndarray
@@ -70,7 +70,7 @@ class Minimization:
     def run(self) -> None:
         """Minimise the loss, and leave the results in the attributes of the estimator."""
         estimator = self.estimator
-        last = self.w.copy()
+        last = self.w.astype(np.float64)
 
         def remember(intermediate_result: Any) -> None:
             last[:] = intermediate_result.x
@@ -107,9 +107,9 @@ class Minimization:
             x, y = dense_rows(self.X, part).T, self.Y[part].T
             weights = None if self.weights is None else self.weights[np.newaxis, part]
             share = (y.shape[1] if weights is None else float(weights.sum())) / self.total
-            some = np.empty_like(w)
+            some = np.empty_like(self.w)
             if self.net.loss_row.function:
-                A = np.empty(y.shape)
+                A = np.empty_like(y)
                 cost = own_losses.cost_and_gradients(self.net, x, y, A, some, self.threads)
             else:
                 cost = self.account.engine.cost_and_gradients(x, y, weights, some, self.threads)

@@ -105,6 +105,62 @@ def test_new_backend():
     np.testing.assert_allclose(again.loss_curve_, model.loss_curve_, rtol=1e-9)
 
 
+def test_what_does_not_fit_is_refused():
+    """Before a kernel, which checks nothing, reads beyond an array."""
+    model = regressor().fit(X, Y)
+    for change, sentence in (
+        (lambda m: m.partial_fit(X, np.stack([Y, Y], 1)), "ask for layers of .* goes on training"),
+        (lambda m: m.set_params(hidden_layer_sizes=(3,)).partial_fit(X, Y), "ask for layers of"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            change(model)
+    model.set_params(hidden_layer_sizes=(12,))
+    wanted = model.predict(X)
+    model.coefs_[0] = np.zeros((5, 12))
+    for ask in (model.predict, lambda x: model.partial_fit(x, Y)):
+        with pytest.raises(ValueError, match="coefs_.0. expects 5|ask for layers"):
+            ask(X)
+    model.coefs_ = [np.zeros((4, 12)), np.zeros((3, 1))]
+    with pytest.raises(ValueError, match=r"coefs_\[1\] and intercepts_\[1\] must have the shapes"):
+        model.predict(X)
+    assert wanted.any()
+
+
+def test_parameters_that_change_between_fits():
+    """Another loss, activation or dropout counts from the next `partial_fit` on."""
+    model = regressor().fit(X, Y)
+    model.set_params(activation="tanh", loss="huber", dropout=0.5).partial_fit(X, Y)
+    network = model.network_
+    assert (network.activations[0], network.loss, network.dropout) == (
+        "tanh",
+        ("huber", 1.0),
+        (0.5,),
+    )
+    model = classifier(warm_start=True, solver="lbfgs", max_iter=2).fit(X.astype("f4"), Y)
+    model.set_params(solver="adam", early_stopping=True).fit(X.astype("f4"), Y)
+    assert len(model.loss_curve_) == model.n_iter_ == 2
+    model.set_params(early_stopping=False).fit(X, Y)
+    assert model.best_loss_ < np.inf
+    single = classifier(warm_start=True, max_iter=2).fit(X.astype("f4"), Y)
+    before = single.loss_
+    single.set_params(solver="lbfgs", max_iter=30).fit(X, Y, np.ones(150, "f4"))
+    assert single.network_.dtype == np.float32 and single.loss_ < before
+
+
+def test_layouts_of_every_kind():
+    """Misaligned, of another byte order, weights of another dtype."""
+    memory = np.zeros(X.nbytes + 1, np.uint8)
+    misaligned = memory[1:].view(np.float64).reshape(X.shape)
+    misaligned[:] = X
+    weights = np.random.RandomState(0).uniform(1, 2, 150).astype("f4")
+    for settings in ({"shuffle": False, "max_iter": 5}, {"solver": "lbfgs", "max_iter": 5}):
+        wanted = classifier(**settings).fit(X, Y, weights.astype("f8"))
+        for x in (misaligned, X.astype(">f8"), X.astype("longdouble")):
+            again = classifier(**settings).fit(x, Y, weights)
+            np.testing.assert_array_equal(again.coefs_[0], wanted.coefs_[0])
+            np.testing.assert_array_equal(again.predict_proba(x), wanted.predict_proba(X))
+
+
 # --- further parameters -------------------------------------------------------------------
 
 

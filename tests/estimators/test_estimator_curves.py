@@ -151,11 +151,11 @@ def test_sparse(kind, solver):
 
 def test_more_rows_than_a_buffer_holds(monkeypatch):
     """An epoch in several calls of the kernels, dense and sparse, is the epoch in one."""
-    from fastnn.estimators import base, batches, minimization
+    from fastnn.estimators import batches, minimization
 
     settings = {"batch_size": 8, "max_iter": 5}
     whole, wanted = both("MLPRegressor", SIGNAL, **settings)
-    for module in (base, batches, minimization):
+    for module in (batches, minimization):
         monkeypatch.setattr(module, "ELEMENTS", 2 * 8 * 5)
     for x in (X, sparse.csr_array(X)):
         parts, _ = both("MLPRegressor", SIGNAL, x=x, **settings)
