@@ -311,8 +311,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
             return self._known(y)
-        classes = unique_labels(y)
-        if self.warm_start and set(classes) != set(self.classes_):
+        if self.warm_start and set(classes := unique_labels(y)) != set(self.classes_):
             raise ValueError(
                 "warm_start can only be used where `y` has the same classes as in the previous "
                 f"call to fit. Previously got {self.classes_}, `y` has {classes}"
@@ -321,6 +320,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
 
     def _known(self, y: Any) -> NDArray[Any]:
         """The targets of labels that are known."""
+        index = _places(y, self.classes_)
+        if index is not None:  # some microseconds, where scikit-learn takes a millisecond
+            wanted = 1 if len(self.classes_) < 3 else np.arange(len(self.classes_))
+            return np.asarray(index[:, np.newaxis] == wanted)
         classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_)):
             raise ValueError(
@@ -363,3 +366,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _places(y: Any, classes: NDArray[Any]) -> NDArray[np.intp] | None:
+    """The place of each label in the classes; None where they are not that plain."""
+    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind != classes.dtype.kind:
+        return None
+    if y.dtype.kind not in "biufU":
+        return None
+    index = np.searchsorted(classes, y).clip(max=len(classes) - 1)
+    return index if (classes[index] == y).all() else None
