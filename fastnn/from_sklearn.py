@@ -46,7 +46,7 @@ def activation(given: Any) -> Any:
     >>> activation(["logistic", ("leaky_relu", 0.1)])
     ['sigmoid', ('leaky_relu', 0.1)]
     """
-    if isinstance(given, list) or isinstance(given, np.ndarray):
+    if isinstance(given, (list, np.ndarray)):
         return [activation(one) for one in given]
     return ACTIVATIONS.get(given, given) if isinstance(given, str) else given
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
     from fastnn.schedules import Pace
 
-__all__ = ["EpsilonBesideRoot", "Solver", "solver_of"]
+__all__ = ["EpsilonBesideRoot", "Solver", "pace_of", "solver_of"]
 
 SLOWEST = 1e-6
 """The learning rate at which "adaptive" ends the training instead of reducing it."""
