@@ -41,6 +41,7 @@ from fastnn.training import History
 
 if _TYPE_CHECKING:
     from fastnn.ensembles import Ensemble, fit_many
+    from fastnn.estimators import MLPClassifier, MLPRegressor
 
 backends.start()
 
@@ -48,6 +49,8 @@ __all__ = [
     "MLP",
     "Ensemble",
     "History",
+    "MLPClassifier",
+    "MLPRegressor",
     "activate",
     "activation_backward",
     "activation_derivative",
@@ -70,6 +73,7 @@ _MODULES = (
     "demo",
     "derivatives",
     "ensembles",
+    "estimators",
     "functional",
     "initializers",
     "losses",
@@ -81,7 +85,12 @@ _MODULES = (
 )
 """The public modules: ``fastnn.plot`` is there after ``import fastnn``, and costs it nothing."""
 
-_ELSEWHERE = {"Ensemble": "ensembles", "fit_many": "ensembles"}
+_ELSEWHERE = {
+    "Ensemble": "ensembles",
+    "MLPClassifier": "estimators",
+    "MLPRegressor": "estimators",
+    "fit_many": "ensembles",
+}
 """Public names of modules that load when they are asked for."""
 
 

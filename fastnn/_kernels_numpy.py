@@ -245,16 +245,16 @@ def _mse(A, Y, alpha):
     return np.divide(np.square(D, out=D), 2, out=D)
 
 
-def _binary_cross_entropy(A, Y, alpha):
+def _binary_cross_entropy(A, Y, floor):
     tiny, below_1 = _ENDS[A.dtype]
-    log_a = np.log(np.maximum(A, tiny))
-    log_1_minus_a = np.log1p(-np.minimum(A, below_1))
+    log_a = np.log(np.maximum(A, max(tiny, floor)))
+    log_1_minus_a = np.log1p(-np.minimum(A, min(below_1, 1 - floor)))
     return (Y - 1) * log_1_minus_a - Y * log_a
 
 
-def _cross_entropy(A, Y, alpha):
+def _cross_entropy(A, Y, floor):
     tiny, _ = _ENDS[A.dtype]
-    log_a = np.maximum(A, tiny)
+    log_a = np.maximum(A, max(tiny, floor))
     return np.multiply(-Y, np.log(log_a, out=log_a), out=log_a)
 
 

@@ -45,7 +45,9 @@ class LossSpec(NamedTuple):
     code: int
     """Code of a row of `losses.LOSSES`."""
     alpha: float = 0.0
-    """The loss's parameter, such as the delta of huber; 0.0 where it has none."""
+    """The loss's parameter, such as the delta of huber; 0.0 where it has none.  Of the
+    cross-entropies: the probability, of either side, below which the logarithm stays what it is,
+    where that is more than the smallest normal number; the derivative does not know it."""
     paired: bool = False
     """dZ = A - Y at the output: the loss and the output's activation cancel."""
     targets: int = Targets.ANY

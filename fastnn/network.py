@@ -25,6 +25,7 @@ from fastnn import (
     training,
 )
 from fastnn._specifications import LayerSpec
+from fastnn.from_sklearn import from_sklearn
 from fastnn.parameters import ParameterDict, flat
 
 if TYPE_CHECKING:
@@ -382,6 +383,8 @@ class MLP:
     score = metrics.score
 
     # --- copies ---------------------------------------------------------------------------
+
+    from_sklearn = classmethod(from_sklearn)
 
     def copy(self, dtype: DTypeLike | None = None) -> MLP:
         """Return a network with the same parameters and the same generator, apart from this one.

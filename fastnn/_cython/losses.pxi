@@ -16,21 +16,21 @@ cdef inline vector smallest_normal() noexcept nogil:
 
 
 cdef inline vector binary_cross_entropy "fastnn_binary_cross_entropy"(
-    vector a, vector y, real alpha, vector* derivative
+    vector a, vector y, real floor, vector* derivative
 ) noexcept nogil:
     cdef vector below_one = splat(1 - (5.960464477539063e-08 if SINGLE else 1.1102230246251565e-16))
     derivative[0] = (a - y) / maximum(smallest_normal(), a * (splat(1) - a))
     return -(
-        y * log(maximum(smallest_normal(), a))
-        + (splat(1) - y) * log_of_one_minus(minimum(below_one, a))
+        y * log(maximum(maximum(smallest_normal(), splat(floor)), a))
+        + (splat(1) - y) * log_of_one_minus(minimum(minimum(below_one, splat(1 - floor)), a))
     )
 
 
 cdef inline vector cross_entropy "fastnn_cross_entropy"(
-    vector a, vector y, real alpha, vector* derivative
+    vector a, vector y, real floor, vector* derivative
 ) noexcept nogil:
     derivative[0] = -y / maximum(smallest_normal(), a)
-    return -y * log(maximum(smallest_normal(), a))
+    return -y * log(maximum(maximum(smallest_normal(), splat(floor)), a))
 
 
 cdef inline vector huber "fastnn_huber"(

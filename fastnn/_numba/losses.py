@@ -24,9 +24,15 @@ def not_zero(a):
 
 
 @formula
-def not_one(a):
-    """At most the number below 1, or NaN."""
-    return minimum(pick(a, BELOW_ONE), a)
+def from_floor(a, floor):
+    """At least the smallest normal number and the floor, or NaN."""
+    return maximum(maximum(pick(a, TINY), floor), a)
+
+
+@formula
+def not_one(a, floor):
+    """At most the number below 1, and as far from 1 as the floor from 0, or NaN."""
+    return minimum(minimum(pick(a, BELOW_ONE), type(a)(1) - floor), a)
 
 
 @formula
@@ -45,11 +51,13 @@ TABLE = {
         lambda a, y, alpha: a - y,
     ),
     "binary_cross_entropy": (
-        lambda a, y, alpha: -(y * log(not_zero(a)) + (type(a)(1) - y) * log1p(-not_one(a))),
+        lambda a, y, floor: (
+            -(y * log(from_floor(a, floor)) + (type(a)(1) - y) * log1p(-not_one(a, floor)))
+        ),
         lambda a, y, alpha: (a - y) / not_zero(a * (type(a)(1) - a)),
     ),
     "cross_entropy": (
-        lambda a, y, alpha: -y * log(not_zero(a)),
+        lambda a, y, floor: -y * log(from_floor(a, floor)),
         lambda a, y, alpha: -y / not_zero(a),
     ),
     "huber": (

@@ -7,6 +7,7 @@ from support.tables import ACTIVATIONS, DELTA, LOSSES, PAIRS, TOLERANCES, named
 
 import fastnn
 from fastnn import losses
+from fastnn.activations import ACTIVATIONS as ACTIVATION_ROWS
 
 
 def test_the_table_is_what_the_tests_cover():
@@ -111,3 +112,25 @@ def test_aliases_are_understood(alias, name):
 def test_a_softmax_of_one_class_is_refused():
     with pytest.raises(ValueError, match="2 classes or more, got 1 unit.*'sigmoid'"):
         fastnn.MLP([3, 1], output="softmax")
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-6, 0.25])
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "cross_entropy"])
+def test_floor(kernels, dtype, loss, floor):
+    """The logarithms of the cross-entropies end there, in every kernel set; dZ does not know it."""
+    row = losses.LOSSES[loss]
+    output = ACTIVATION_ROWS[row.paired]
+    A = np.array([[0.0, 1.0, 0.1, 0.5, 1e-7], [1.0, 0.0, 0.9, 0.5, 1.0]], dtype)
+    Y = np.array([[1.0, 0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0, 0.0]], dtype)
+    dZ = np.empty_like(A)
+    spec = losses.specification(row, floor, row.paired)
+    J = kernels.output_cost(A, None, Y, None, spec, output.code, 0.0, dZ)
+    seen = A.astype("f8").clip(max(floor, np.finfo(dtype).tiny), None)
+    wanted = -Y * np.log(seen)
+    if loss == "binary_cross_entropy":
+        most = min(1 - floor, 1 - float(np.finfo(dtype).epsneg))
+        wanted -= (1 - Y) * np.log1p(-A.astype("f8").clip(None, most))
+    # the floor itself is rounded to the dtype, and so is its distance from 1
+    rounding = 1e-12 if dtype == np.float64 else 1e-2 if floor == 1e-6 else 1e-6
+    assert J == pytest.approx(wanted.sum() / 5, rel=rounding)
+    np.testing.assert_array_equal(dZ, A - Y)

@@ -14,10 +14,17 @@ HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 ROOMS = [
     "activations", "backends.choice", "backends.contract", "backends.levels", "backends.loading",
     "backends.report", "backends.threads", "datasets", "derivatives", "ensembles", "functional",
-    "history", "initializers", "lbfgs", "loop", "losses", "metrics", "network", "optimizers",
+    "estimators", "estimators.accounts", "estimators.base", "estimators.batches",
+    "estimators.classifier", "estimators.constraints", "estimators.epochs",
+    "estimators.minimization", "estimators.regressor", "estimators.restoring",
+    "estimators.solvers", "from_sklearn", "history", "initializers",
+    "lbfgs", "loop", "losses", "metrics", "network", "optimizers",
     "own_losses", "parameters", "plot", "progress", "schedules", "short", "training", "validation",
     "_hints", "_kernels_numpy",
 ]  # fmt: skip
+
+ESTIMATORS_WITHOUT = ("accounts", "epochs", "minimization", "restoring")
+"""Rooms of the estimators whose classes are for the estimators alone: no examples."""
 
 
 def room(name):
@@ -72,6 +79,7 @@ def test_examples_in_docstrings(backend, name):
     results = doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
     without = ["_kernels_numpy", "backends.contract", "history", "loop", "training"]
     without += [] if HAS_MATPLOTLIB else ["plot"]
+    without += ["estimators", *(f"estimators.{room}" for room in ESTIMATORS_WITHOUT)]
     assert results.failed == 0 or name == "plot" and not HAS_MATPLOTLIB
     assert results.attempted > 0 or name in without
 
