@@ -78,7 +78,6 @@ def test_metaestimators():
 
 
 def test_inspection():
-    pytest.importorskip("matplotlib")
     trained = model().fit(X[:, 2:], Y)
     importance = permutation_importance(trained, X[:, 2:], Y, n_repeats=3, random_state=0)
     assert importance.importances_mean.max() > 0.2
