@@ -68,7 +68,7 @@ def run(heading, cases, contenders, options):
     Returns
     -------
     int
-        Exit code: 1 if a result was wrong.
+        Exit code: 1 if a result was wrong, or with ``--gate`` if a rival is ahead.
     """
     from bench import limits, report, session, timing
     from bench.contenders.fastnn_backends import kernel_modules
@@ -93,4 +93,13 @@ def run(heading, cases, contenders, options):
     document["peak_at_the_end"] = {dtype: limits.peak(modules[dtype]) for dtype in dtypes}
     print(report.closing(document))
     report.write(document, options.json, options.markdown, options.picture)
+    behind = [row["case"] for row in document["rows"] if _is_behind(row, heading["ours"])]
+    if getattr(options, "gate", False) and behind:
+        print(f"a rival is ahead: {', '.join(behind)}")
+        return 1
     return int(any(row["wrong"] for row in document["rows"]))
+
+
+def _is_behind(row, ours):
+    ratio = row["results"].get(ours, {}).get("ratio")
+    return ratio is not None and ratio < 1

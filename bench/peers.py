@@ -1,10 +1,11 @@
 """``python -m bench.peers``: whole networks, against whichever peers are installed.
 
-PyTorch, JAX, ONNX Runtime (forward only) and scikit-learn in their best usual form, and
-plain NumPy as the course writes it; training by Adam and the like also beside our own without
-("fastnn without").  All get the same data and initial parameters, and
-their results are verified against the reference before they are timed.  Ratios are to the
-fastest of them in each row.  LIBXSMM is not among them: it cannot be installed with pip.
+PyTorch, JAX, ONNX Runtime and OpenVINO (both forward only) and scikit-learn in their best usual
+form, and plain NumPy as the course writes it; training by Adam and the like also beside our own
+without ("fastnn without").  All get the same data and initial parameters, and their results are
+verified against the reference before they are timed.  Ratios are to the fastest of them in each
+row; with ``--gate`` the exit code is 1 where that is ahead of us (`bench.compare` is the gate
+against what we were).  LIBXSMM is not among them: it cannot be installed with pip.
 """
 
 import sys
@@ -17,6 +18,7 @@ PEERS = {
     "torch": "bench.contenders.pytorch",
     "jax": "bench.contenders.jax_xla",
     "onnxruntime": "bench.contenders.onnx_runtime",
+    "openvino": "bench.contenders.openvino_runtime",
     "sklearn": "bench.contenders.scikit_learn",
 }
 
@@ -54,6 +56,7 @@ def _parser():
     )
     parser.add_argument("--simd", choices=("v2", "v3", "v4", "baseline"), help="of fastnn")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument("--gate", action="store_true", help="exit with 1 where a peer is ahead")
     return parser
 
 

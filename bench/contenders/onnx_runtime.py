@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from bench.timing import fastest
 
-__all__ = ["Contender"]
+__all__ = ["Contender", "model"]
 
 OPERATORS = {"tanh": "Tanh", "relu": "Relu", "sigmoid": "Sigmoid", "softmax": "Softmax"}
 
@@ -37,7 +37,7 @@ class _Forward:
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
         self.session = ort.InferenceSession(
-            _model(work).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            model(work).SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
         self.X = work.rows()[0]
         self.binding = self.session.io_binding()
@@ -61,7 +61,7 @@ class _Forward:
             self.forward()
 
 
-def _model(work):
+def model(work):
     """The network as a graph of Gemm and activation nodes, a row per example."""
     element = helper.np_dtype_to_tensor_dtype(work.dtype)
     nodes, weights, value = [], [], "X"
@@ -82,7 +82,7 @@ def _model(work):
         [helper.make_tensor_value_info("A", element, ["m", sizes[-1]])],
         weights,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8  # old enough for any runtime
-    onnx.checker.check_model(model)
-    return model
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    made.ir_version = 8  # old enough for any runtime
+    onnx.checker.check_model(made)
+    return made
