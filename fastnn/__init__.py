@@ -80,6 +80,7 @@ _MODULES = (
     "network",
     "optimizers",
     "plot",
+    "scaling",
     "schedules",
     "training",
 )

@@ -22,6 +22,7 @@ from fastnn import (
     initializers,
     losses,
     metrics,
+    scaling,
     training,
 )
 from fastnn._specifications import LayerSpec
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
     from fastnn.activations import Activation, ActivationLike
     from fastnn.initializers import InitializerName
     from fastnn.losses import Loss, LossLike
+    from fastnn.scaling import Scaling
 
 __all__ = ["MLP"]
 
-STATE = ("layer_sizes", "activations", "loss", "dropout", "dtype", "generator", "vector")
+STATE = (
+    "layer_sizes", "activations", "loss", "dropout", "dtype", "generator", "vector", "scaling",
+)  # fmt: skip
 """What a pickled network holds."""
 
 
@@ -99,6 +103,7 @@ class MLP:
     parameters : dict
     parameter_vector : ndarray
     generator : numpy.random.Generator
+    scaling : Scaling or None
     engine : object
     kernels : module
 
@@ -164,6 +169,7 @@ class MLP:
         checks.outputs(output_row, self._layer_sizes[-1])
         self._loss = losses.resolve(loss, output_row.name, self._dtype)
         self._dropout = checks.dropout(dropout, n_hidden)
+        self._scaling: Scaling | None = None
 
     # --- what it is made of ---------------------------------------------------------------
 
@@ -221,6 +227,19 @@ class MLP:
     def generator(self) -> np.random.Generator:
         """Drew the initial weights, and draws the order of examples in `fit`."""
         return self._generator
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Mean and scale of the data that ``fit(..., standardize=True)`` has trained on, or None.
+
+        They are folded into `parameters` already; a further `fit` goes on in them.  Setting it
+        checks it, and changes nothing of what the network answers.
+        """
+        return self._scaling
+
+    @scaling.setter
+    def scaling(self, value: Scaling | None) -> None:
+        self._scaling = scaling.checked(value, self)
 
     @property
     def engine(self) -> Engine:
@@ -500,7 +519,7 @@ class MLP:
     def __getstate__(self) -> dict[str, Any]:
         values = (
             self._layer_sizes, self.activations, self.loss, self._dropout, self._dtype,
-            self._generator, self._vector,
+            self._generator, self._vector, self._scaling,
         )  # fmt: skip
         return dict(zip(STATE, values, strict=True))
 
@@ -519,12 +538,14 @@ class MLP:
                 f"the state of an MLP {list(self._layer_sizes)} must have {count} parameters, "
                 f"got shape {self._vector.shape}"
             )
+        self.scaling = state["scaling"]
         self._bind()
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self._layer_sizes))
         names = "-".join(row.name for row, alpha in self._layers)
+        standardized = "" if self._scaling is None else ", standardized"
         return (
             f"<MLP {sizes}, {names}, {self._loss[0].name}, {self._dtype}, "
-            f"{self._vector.size} parameters, on {backends.current}>"
+            f"{self._vector.size} parameters{standardized}, on {backends.current}>"
         )

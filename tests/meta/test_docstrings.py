@@ -19,8 +19,8 @@ ROOMS = [
     "estimators.minimization", "estimators.regressor", "estimators.restoring",
     "estimators.solvers", "from_sklearn", "history", "initializers",
     "lbfgs", "loop", "losses", "metrics", "network", "optimizers",
-    "own_losses", "parameters", "plot", "progress", "schedules", "short", "training", "validation",
-    "_hints", "_kernels_numpy",
+    "own_losses", "parameters", "plot", "progress", "scaling", "schedules", "short", "standardized",
+    "training", "validation", "_hints", "_kernels_numpy",
 ]  # fmt: skip
 
 ESTIMATORS_WITHOUT = ("accounts", "epochs", "minimization", "restoring")
