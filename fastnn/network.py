@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from fastnn import (
+    __version__,
     activations,
     backends,
     checks,
@@ -27,6 +28,7 @@ from fastnn import (
 )
 from fastnn._specifications import LayerSpec
 from fastnn.from_sklearn import from_sklearn
+from fastnn.io import saving
 from fastnn.parameters import ParameterDict, flat
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ __all__ = ["MLP"]
 
 STATE = (
     "layer_sizes", "activations", "loss", "dropout", "dtype", "generator", "vector", "scaling",
+    "version",
 )  # fmt: skip
 """What a pickled network holds."""
 
@@ -119,7 +122,7 @@ class MLP:
     The methods convert real X and Y to the dtype of the network (without a copy if they
     have it) and refuse NaN and infinity, arrays of other shapes, and no examples at all.
     With one input, a vector of length 1 is one example, and a longer one is refused.
-    Networks can be copied (`copy`, ``copy.deepcopy``) and pickled.
+    Networks can be copied (`copy`, ``copy.deepcopy``), pickled and saved (`save`).
 
     Examples
     --------
@@ -401,8 +404,9 @@ class MLP:
     predict = metrics.predict
     score = metrics.score
 
-    # --- copies ---------------------------------------------------------------------------
+    # --- files, other libraries, copies ---------------------------------------------------
 
+    save = saving.save
     from_sklearn = classmethod(from_sklearn)
 
     def copy(self, dtype: DTypeLike | None = None) -> MLP:
@@ -519,12 +523,12 @@ class MLP:
     def __getstate__(self) -> dict[str, Any]:
         values = (
             self._layer_sizes, self.activations, self.loss, self._dropout, self._dtype,
-            self._generator, self._vector, self._scaling,
+            self._generator, self._vector, self._scaling, __version__,
         )  # fmt: skip
         return dict(zip(STATE, values, strict=True))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        checks.pickled_state(state, STATE)
+        checks.pickled_state(state, STATE, __version__)
         *hidden, output = state["activations"]
         self._settle(
             state["layer_sizes"], hidden, output, state["loss"], state["dropout"], state["dtype"]
