@@ -106,6 +106,13 @@ def clang(session):
 
 
 @nox.session
+def fuzz(session):
+    """A million damaged and hostile files for `fastnn.load` (5 minutes)."""
+    session.install("-e", ".", env={"FASTNN_SIMD_LEVELS": kernel_level()})
+    session.run("python", "tests/fuzz/fuzz_files.py", *session.posargs)
+
+
+@nox.session
 def coverage(session):
     """The suite's coverage of the Python files, as a table (10 minutes)."""
     session.install("-e", ".[test]", "coverage[toml]")

@@ -42,12 +42,15 @@ from fastnn.training import History
 if _TYPE_CHECKING:
     from fastnn.ensembles import Ensemble, fit_many
     from fastnn.estimators import MLPClassifier, MLPRegressor
+    from fastnn.io import FormatError
+    from fastnn.io.loading import load
 
 backends.start()
 
 __all__ = [
     "MLP",
     "Ensemble",
+    "FormatError",
     "History",
     "MLPClassifier",
     "MLPRegressor",
@@ -61,6 +64,7 @@ __all__ = [
     "dense_forward",
     "fit_many",
     "get_num_threads",
+    "load",
     "set_backend",
     "set_num_threads",
     "use_backend",
@@ -76,10 +80,12 @@ _MODULES = (
     "estimators",
     "functional",
     "initializers",
+    "io",
     "losses",
     "network",
     "optimizers",
     "plot",
+    "scaling",
     "schedules",
     "training",
 )
@@ -87,9 +93,11 @@ _MODULES = (
 
 _ELSEWHERE = {
     "Ensemble": "ensembles",
+    "FormatError": "io",
     "MLPClassifier": "estimators",
     "MLPRegressor": "estimators",
     "fit_many": "ensembles",
+    "load": "io.loading",
 }
 """Public names of modules that load when they are asked for."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from fastnn import (
+    __version__,
     activations,
     backends,
     checks,
@@ -22,10 +23,12 @@ from fastnn import (
     initializers,
     losses,
     metrics,
+    scaling,
     training,
 )
 from fastnn._specifications import LayerSpec
 from fastnn.from_sklearn import from_sklearn
+from fastnn.io import saving
 from fastnn.parameters import ParameterDict, flat
 
 if TYPE_CHECKING:
@@ -38,10 +41,14 @@ if TYPE_CHECKING:
     from fastnn.activations import Activation, ActivationLike
     from fastnn.initializers import InitializerName
     from fastnn.losses import Loss, LossLike
+    from fastnn.scaling import Scaling
 
 __all__ = ["MLP"]
 
-STATE = ("layer_sizes", "activations", "loss", "dropout", "dtype", "generator", "vector")
+STATE = (
+    "layer_sizes", "activations", "loss", "dropout", "dtype", "generator", "vector", "scaling",
+    "version",
+)  # fmt: skip
 """What a pickled network holds."""
 
 
@@ -99,6 +106,7 @@ class MLP:
     parameters : dict
     parameter_vector : ndarray
     generator : numpy.random.Generator
+    scaling : Scaling or None
     engine : object
     kernels : module
 
@@ -114,7 +122,7 @@ class MLP:
     The methods convert real X and Y to the dtype of the network (without a copy if they
     have it) and refuse NaN and infinity, arrays of other shapes, and no examples at all.
     With one input, a vector of length 1 is one example, and a longer one is refused.
-    Networks can be copied (`copy`, ``copy.deepcopy``) and pickled.
+    Networks can be copied (`copy`, ``copy.deepcopy``), pickled and saved (`save`).
 
     Examples
     --------
@@ -164,6 +172,7 @@ class MLP:
         checks.outputs(output_row, self._layer_sizes[-1])
         self._loss = losses.resolve(loss, output_row.name, self._dtype)
         self._dropout = checks.dropout(dropout, n_hidden)
+        self._scaling: Scaling | None = None
 
     # --- what it is made of ---------------------------------------------------------------
 
@@ -221,6 +230,19 @@ class MLP:
     def generator(self) -> np.random.Generator:
         """Drew the initial weights, and draws the order of examples in `fit`."""
         return self._generator
+
+    @property
+    def scaling(self) -> Scaling | None:
+        """Mean and scale of the data that ``fit(..., standardize=True)`` has trained on, or None.
+
+        They are folded into `parameters` already; a further `fit` goes on in them.  Setting it
+        checks it, and changes nothing of what the network answers.
+        """
+        return self._scaling
+
+    @scaling.setter
+    def scaling(self, value: Scaling | None) -> None:
+        self._scaling = scaling.checked(value, self)
 
     @property
     def engine(self) -> Engine:
@@ -382,8 +404,9 @@ class MLP:
     predict = metrics.predict
     score = metrics.score
 
-    # --- copies ---------------------------------------------------------------------------
+    # --- files, other libraries, copies ---------------------------------------------------
 
+    save = saving.save
     from_sklearn = classmethod(from_sklearn)
 
     def copy(self, dtype: DTypeLike | None = None) -> MLP:
@@ -500,12 +523,12 @@ class MLP:
     def __getstate__(self) -> dict[str, Any]:
         values = (
             self._layer_sizes, self.activations, self.loss, self._dropout, self._dtype,
-            self._generator, self._vector,
+            self._generator, self._vector, self._scaling, __version__,
         )  # fmt: skip
         return dict(zip(STATE, values, strict=True))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        checks.pickled_state(state, STATE)
+        checks.pickled_state(state, STATE, __version__)
         *hidden, output = state["activations"]
         self._settle(
             state["layer_sizes"], hidden, output, state["loss"], state["dropout"], state["dtype"]
@@ -519,12 +542,14 @@ class MLP:
                 f"the state of an MLP {list(self._layer_sizes)} must have {count} parameters, "
                 f"got shape {self._vector.shape}"
             )
+        self.scaling = state["scaling"]
         self._bind()
 
     def __repr__(self) -> str:
         sizes = "-".join(map(str, self._layer_sizes))
         names = "-".join(row.name for row, alpha in self._layers)
+        standardized = "" if self._scaling is None else ", standardized"
         return (
             f"<MLP {sizes}, {names}, {self._loss[0].name}, {self._dtype}, "
-            f"{self._vector.size} parameters, on {backends.current}>"
+            f"{self._vector.size} parameters{standardized}, on {backends.current}>"
         )

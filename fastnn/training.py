@@ -8,6 +8,7 @@ call; what stands around it is in rooms of its own:
 | `loop` | epochs, calls of the kernels, and the way back |
 | `schedules` | the learning rate of each step |
 | `validation` | what is held out, and what is looked at after each epoch |
+| `standardized` | the loop on standardised data, `scaling` |
 | `own_losses` | the loop for a loss that is a function |
 | `lbfgs` | the loop that SciPy runs |
 | `history`, `progress` | what is left, and what is shown |
@@ -16,6 +17,7 @@ call; what stands around it is in rooms of its own:
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -25,6 +27,7 @@ from fastnn import metrics as metrics_table
 from fastnn.history import History
 from fastnn.loop import Rule, Run, draw_seed
 from fastnn.progress import reporting
+from fastnn.standardized import Standardized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,6 +150,7 @@ def fit(
     restore_best: bool = True,
     callbacks: Sequence[Any] = NOTHING,
     max_memory: int = MAX_MEMORY,
+    standardize: bool | None = None,
     **unknown: Never,
 ) -> History:
     """Train: gradient descent, or another optimizer, on mini-batches or on all examples.
@@ -223,6 +227,11 @@ def fit(
         >= 0: the most bytes for a copy of X whose examples are contiguous, from which shuffled
         mini-batches are gathered faster; the results have the same bits without it.  An X that
         has them so already, such as ``rows.T``, is not copied.
+    standardize : bool, optional
+        True trains on inputs of mean 0 and standard deviation 1 and, where the loss is "mse",
+        "mae" or "huber" and the output linear, on such targets too; see the notes.  False trains
+        on X and Y as they are.  None, the default, is True where the network has a `scaling`
+        already, and else False.
 
     Returns
     -------
@@ -254,6 +263,20 @@ def fit(
     the parameters are no longer finite, all is as after the last epoch that was.  After any
     other exception, one from a function of yours too, all is as it was before.
 
+    **Standardised data.**  The first `fit` with ``standardize=True`` learns mean and scale, on
+    the examples that it trains on (what is held out does not count, `sample_weight` does), and
+    keeps them: `MLP.scaling`.  It is the same as standardising by hand: the parameters that the
+    network has are taken for those of standardised data, the penalty and the delta of "huber" are
+    of standardised data, and so are `History.cost` and `History.validation_cost`, which is what
+    is minimised and waited for.  Metrics get targets and outputs in the units of Y.
+    Afterwards, and wherever a callback looks, mean and scale are folded into the first and the last
+    layer: `MLP.parameters` always are those of X and Y as they are, and so are `forward`, `cost`,
+    `gradients`, `step` and ``optimizer.update``.  A further `fit` unfolds them and goes on in the
+    same mean and scale, which it does not learn anew; an optimizer's object goes on with it, and
+    belongs to this way of training.  A standardised copy of the data is held while it trains.
+    In float32 a column whose mean is very much larger than its spread, such as a year, loses
+    digits, in X itself and in the sums: subtract a constant from it first.
+
     Examples
     --------
     >>> net = fastnn.MLP([1, 1], output="linear")
@@ -270,6 +293,7 @@ def fit(
         and (sample_weight is None and class_weight is None and validation_data is None)
         and (validation_fraction is NOT_ANY and patience is None)
         and (metrics is NOTHING and callbacks is NOTHING and max_memory is MAX_MEMORY)
+        and (standardize is None and net.scaling is None)
     ):
         history = short.one_epoch(net, X, Y, learning_rate, optimizer)
         if history is not None:
@@ -278,6 +302,9 @@ def fit(
     optimizer = optimizers.resolve(optimizer)
     goal = _Goal(net, optimizer, learning_rate, schedule, l2, clip_norm)
     shuffle = checks.boolean("shuffle", shuffle)
+    if standardize is None:
+        standardize = net.scaling is not None
+    standardize = checks.boolean("standardize", standardize)
     if threads is not None:
         threads = checks.integer("threads", threads, 1, backends.MAX_THREADS)
     threads = threads or backends.num_threads
@@ -294,13 +321,19 @@ def fit(
     run, drawn = None, generator.bit_generator.state if draws else None
     try:
         examples, data = view.split(X, Y, weights, generator)
+        place = Standardized(net, examples, data, optimizer) if standardize else None
+        if place:
+            examples, data = place.examples, place.data
+            goal.net = place.net
+            view.look_at(place)
         examples = _weighted(net, examples, class_weight)
         run = goal.run(examples, batch_size, shuffle, generator, threads, epochs, max_memory)
         watch = view.watch(examples, data, goal.plateau, threads)
+        train = partial(place.train, run) if place else run.train
         if progress is None:
-            return run.train(epochs, None, watch)
+            return train(epochs, None, watch)
         with reporting(progress, epochs) as report:
-            return run.train(epochs, report, watch)
+            return train(epochs, report, watch)
     except BaseException:
         if drawn and not (run and run.done):
             generator.bit_generator.state = drawn
@@ -448,6 +481,12 @@ class _View:
                 "training: there is nothing to learn from"
             )
         return examples, (X[:, held_out], Y[:, held_out])
+
+    def look_at(self, place: Standardized) -> None:
+        """Look at the network that is trained there; functions see that of the user."""
+        self.net = place.net
+        self.measures = place.measures(self.measures)
+        self.callbacks = place.callbacks(self.callbacks)
 
     def watch(
         self,

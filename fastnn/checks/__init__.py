@@ -14,6 +14,7 @@ anything has changed.  The functional API behaves like a ufunc of NumPy (`floats
 | `network` | sizes, parameters, dropout, an optimizer's state |
 | `examples`, `probabilities` | X, Y, and what goes with them |
 | `blocks` | the same, some columns at a time |
+| `scaling` | what `standardize` divides by |
 | `training` | what else `fit` is asked for |
 | `sentences` | what several errors say |
 """
@@ -73,6 +74,7 @@ from fastnn.checks.numbers import (
     representable,
     share,
 )
+from fastnn.checks.scaling import mean_and_scale, overflow_when_folded, scale
 from fastnn.checks.sentences import diverged, kind, shown, warn, warn_if_stuck
 from fastnn.checks.training import (
     callbacks,
@@ -119,6 +121,7 @@ __all__ = [
     "learning_rate",
     "matrix_of_outputs",
     "may_overlap",
+    "mean_and_scale",
     "metric_value",
     "name_and_parameter",
     "number",
@@ -126,6 +129,7 @@ __all__ = [
     "optimizer_state",
     "output",
     "outputs",
+    "overflow_when_folded",
     "parameter",
     "parameter_count",
     "parameter_in",
@@ -136,6 +140,7 @@ __all__ = [
     "row_and_parameter",
     "same_shape",
     "sample_weights",
+    "scale",
     "several",
     "share",
     "shown",

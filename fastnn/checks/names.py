@@ -53,6 +53,7 @@ OTHER_WORDS = {
     "drop_rate": "dropout", "batch": "batch_size",
     "early_stopping": "patience", "n_iter_no_change": "patience",
     "validation_split": "validation_fraction", "restore_best_weights": "restore_best",
+    "normalize": "standardize", "scale": "standardize", "standardise": "standardize",
     "lr_schedule": "schedule", "scheduler": "schedule", "lr_scheduler": "schedule",
     # schedules
     "invscaling": "inverse_scaling", "inverse_time": "inverse_scaling", "onecycle": "one_cycle",

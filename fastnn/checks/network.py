@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn.checks.arrays import cast, real
 from fastnn.checks.numbers import fraction, integer
-from fastnn.checks.sentences import kind, not_finite, shown
+from fastnn.checks.sentences import kind, not_finite, shown, warn
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -109,14 +109,20 @@ def parameter(name: str, value: Any, view: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def pickled_state(state: Any, names: Collection[str]) -> None:
-    """Refuse a pickled state that does not hold just what `names` says."""
+def pickled_state(state: Any, names: Collection[str], version: str) -> None:
+    """Refuse a pickled state that does not hold just what `names` says; warn of other versions."""
     found = set(state) if isinstance(state, dict) else None
     if found != set(names):
         missing = "" if found is None else f": it has {sorted(map(str, found))}"
         raise ValueError(
             f"this is not the state of an MLP of this version of fastnn{missing}, "
-            f"wanted {sorted(names)}; save a network's parameters to take them to another version"
+            f"wanted {sorted(names)}; `save` writes files that later versions load"
+        )
+    if state["version"] != version:
+        warn(
+            f"this MLP was pickled by fastnn {state['version']}, and is unpickled by {version}, in "
+            "which it may be another; `save` writes files that later versions load",
+            UserWarning,
         )
 
 
