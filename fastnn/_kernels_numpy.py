@@ -115,7 +115,8 @@ def _exponential(Z, alpha, A):
 def _softmax(Z, alpha, A):
     # Subtracting the maximum of each example leaves the ratio as it is and cannot overflow.
     largest = Z.max(axis=0, initial=-np.inf)
-    if math.isfinite(np.vdot(largest, largest)):
+    # For one example `vdot` would take longer than to look at it.
+    if math.isfinite(largest[0] if largest.size == 1 else np.vdot(largest, largest)):
         E = np.exp(np.subtract(Z, largest, out=A), out=A)
         np.divide(E, E.sum(axis=0), out=A)
     else:  # infinity minus infinity is NaN, without a warning; this takes longer
@@ -160,13 +161,13 @@ def activate(Z, activation, alpha, A, D):
     derivative is a matrix for each example.
     """
     name = _ACTIVATION_NAMES[activation]
-    if name in _FROM_OUTPUT:
-        g, derivative = _FROM_OUTPUT[name]
-        g(Z, alpha, A)
-        if D is not None:
-            np.copyto(D, derivative(A, alpha))
-    else:
+    row = _FROM_OUTPUT.get(name)
+    if row is None:
         _FROM_Z[name](Z, alpha, A, D)
+        return
+    row[0](Z, alpha, A)
+    if D is not None:
+        np.copyto(D, row[1](A, alpha))
 
 
 def activation_derivative(A, activation, alpha, derivative):
@@ -711,6 +712,7 @@ class Network:
         in_place = batch_size >= X.shape[1] and not (len(state) or spec.decay)
         before, step = None if in_place else (self.parameters.copy(), state.copy()), 0
         drops = any(keep < 1 for *_, keep in self.layers)
+        update = self._updater(gradients, spec, state, gradients)
         for epoch in range(len(costs)):
             if before:
                 before[0][:], before[1][:] = self.parameters, state
@@ -720,8 +722,7 @@ class Network:
                 for batch in _batches(X, Y, weights, columns, batch_size, self._block):
                     masks = (seed, first_step + step) if drops else None
                     J = self._gradients(*batch, dW_db, memory, masks)
-                    J += self._update(gradients, spec, scalars[step], state, gradients)
-                    batch_costs.append(J)
+                    batch_costs.append(J + update(scalars[step]))
                     step += 1
                 costs[epoch] = sum(batch_costs) / max(len(batch_costs), 1)
             except BaseException:
@@ -753,22 +754,36 @@ class Network:
         changes the parameters: the weights, which decay, and the biases, which do not.
         OUT: the parameters and the state, in place; the gradients are used up.
         """
-        return self._update(gradients, spec, scalars, state, None)
+        return self._updater(gradients, spec, state)(scalars)
 
-    def _update(self, gradients, spec, scalars, state, out):
-        """`update`; out: where a step may be written, the gradients themselves, or None."""
-        penalty = self._penalize(spec.l2, gradients) if spec.l2 else 0.0
-        if spec.clip_norm < math.inf:
-            _clip(gradients, spec.clip_norm)
-        if not (spec.decay or len(state)):  # in place, and nothing ends it halfway
-            step_of, scalars = _UPDATE[_UPDATE_NAMES[spec.code]], scalars.tolist()
-            self.parameters -= step_of(gradients, state, scalars, spec.constants, out)
+    def _updater(self, gradients, spec, state, out=None):
+        """Return `update` as a function of the scalars, for many steps from the same vectors.
+
+        out: where a step may be written, the gradients themselves, or None.
+        """
+        code, constants, l2, decay, longest = spec
+        step_of, w = _UPDATE[_UPDATE_NAMES[code]], self.parameters
+
+        def penalize_and_clip():
+            penalty = self._penalize(l2, gradients) if l2 else 0.0
+            if longest < math.inf:
+                _clip(gradients, longest)
             return penalty
-        sizes = [size for n_in, n_out, *_ in self.layers for size in (n_out * n_in, n_out)]
-        for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes)):
-            run = slice(stop - size, stop)
-            update(self.parameters[run], gradients[run], state[:, run], scalars, spec, i % 2 == 0)
-        return penalty
+
+        def update_whole(scalars):  # in place, and nothing ends it halfway
+            penalty = penalize_and_clip() if l2 or longest < math.inf else 0.0
+            np.subtract(w, step_of(gradients, state, scalars.tolist(), constants, out), out=w)
+            return penalty
+
+        def update_runs(scalars):
+            penalty = penalize_and_clip()
+            sizes = [size for n_in, n_out, *_ in self.layers for size in (n_out * n_in, n_out)]
+            for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes)):
+                run = slice(stop - size, stop)
+                update(w[run], gradients[run], state[:, run], scalars, spec, i % 2 == 0)
+            return penalty
+
+        return update_runs if decay or len(state) else update_whole
 
     def _penalize(self, l2, gradients):
         """Return ``l2 / 2 sum(W^2)``, and add its derivative to every dW."""

@@ -25,6 +25,12 @@
 #define FASTNN_VECTOR_BYTES 16
 #endif
 
+#if defined(__aarch64__)
+#define FASTNN_MANY_REGISTERS 1
+#else
+#define FASTNN_MANY_REGISTERS 0
+#endif
+
 /* FASTNN_X86(max) is _mm256_max_ps, where registers have 32 bytes and hold floats. */
 #if defined(__AVX512F__) && FASTNN_VECTOR_BYTES == 64
 #include <immintrin.h>
@@ -66,9 +72,15 @@ enum {
     LANES = FASTNN_VECTOR_BYTES / sizeof(real),
     LINE = 64 / sizeof(real),  /* numbers in a line of the cache */
     PANEL = 2 * LANES,      /* columns of a register tile: two registers side by side */
-    /* Rows of a tile: 2 * TILE_ROWS sums + 2 columns + 1 weight fill the 16 (AVX-512: 32)
-     * registers; one row more spills and halves the speed. */
-    TILE_ROWS = FASTNN_VECTOR_BYTES == 64 ? 8 : 6,
+    /* Rows of a tile, 2 * rows sums + 2 columns + 1 weight, by the registers that there are:
+     *
+     *   level           bytes   registers   rows   in use
+     *   v2 (SSE)           16          16      6       15   one row more spills and halves the speed
+     *   v3 (AVX2)          32          16      6       15
+     *   v4 (AVX-512)       64          32      8       19   sums enough for two multiply-adds a cycle
+     *   aarch64 (NEON)     16          32      8       19
+     */
+    TILE_ROWS = FASTNN_VECTOR_BYTES == 64 || FASTNN_MANY_REGISTERS ? 8 : 6,
 };
 
 static inline vector load(const real *p) { return *(const unaligned_vector *)p; }
