@@ -740,12 +740,15 @@ class Network:
         if any(keep < 1 for *_, keep in self.layers) or not self.accepts(X, Y):
             return None
         before, costs = (self.parameters.copy(), state.copy()), np.empty(1)
-        with np.errstate(all="ignore"):  # what overflows is taken back
-            self.train(X, Y, None, None, X.shape[1], spec, scalars, state, 0, 0, costs, threads)
-        if all(map(all_finite, (costs[None], self.parameters[None], state))):
-            return float(costs[0])
-        self.parameters[:], state[:] = before
-        return None
+        whole = False
+        try:
+            with np.errstate(all="ignore"):  # what overflows is taken back
+                self.train(X, Y, None, None, X.shape[1], spec, scalars, state, 0, 0, costs, threads)
+            whole = all(map(all_finite, (costs[None], self.parameters[None], state)))
+        finally:
+            if not whole:
+                self.parameters[:], state[:] = before
+        return float(costs[0]) if whole else None
 
     def update(self, gradients, spec, scalars, state):
         """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``.
