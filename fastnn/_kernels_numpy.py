@@ -115,8 +115,7 @@ def _exponential(Z, alpha, A):
 def _softmax(Z, alpha, A):
     # Subtracting the maximum of each example leaves the ratio as it is and cannot overflow.
     largest = Z.max(axis=0, initial=-np.inf)
-    # For one example `vdot` would take longer than to look at it.
-    if math.isfinite(largest[0] if largest.size == 1 else np.vdot(largest, largest)):
+    if math.isfinite(largest.dot(largest)):
         E = np.exp(np.subtract(Z, largest, out=A), out=A)
         np.divide(E, E.sum(axis=0), out=A)
     else:  # infinity minus infinity is NaN, without a warning; this takes longer
@@ -276,7 +275,9 @@ def _poisson_derivative(A, Y, alpha):
         return 1 - np.minimum(Y / np.maximum(A, tiny), np.finfo(A.dtype).max)
 
 
-_ENDS = {info.dtype: (info.tiny, 1 - info.epsneg) for info in map(np.finfo, ("f4", "f8"))}
+_ENDS = {
+    info.dtype: (float(info.tiny), float(1 - info.epsneg)) for info in map(np.finfo, ("f4", "f8"))
+}
 """The smallest and the largest probability with a logarithm that is kept as it is."""
 
 _LOSS = {
@@ -851,6 +852,6 @@ def _batches(X, Y, weights, order, batch_size, block):
     else:
         many = max(GATHER_BLOCK // len(X) // batch_size, 1) * batch_size
         for some in _blocks(m, many):
-            gathered = _columns(order[some], X, Y, weights)
-            for batch in _blocks(gathered[0].shape[1], batch_size):
-                yield *_columns(batch, *gathered), None
+            x, y, w = _columns(order[some], X, Y, weights)
+            for batch in _blocks(x.shape[1], batch_size):
+                yield x[:, batch], y[:, batch], None if w is None else w[:, batch], None
