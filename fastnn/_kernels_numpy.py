@@ -115,7 +115,8 @@ def _exponential(Z, alpha, A):
 def _softmax(Z, alpha, A):
     # Subtracting the maximum of each example leaves the ratio as it is and cannot overflow.
     largest = Z.max(axis=0, initial=-np.inf)
-    if math.isfinite(largest.dot(largest)):
+    # (For one example `vdot` takes longer than a look; `dot` would warn of an overflow.)
+    if math.isfinite(largest[0] if largest.size == 1 else np.vdot(largest, largest)):
         E = np.exp(np.subtract(Z, largest, out=A), out=A)
         np.divide(E, E.sum(axis=0), out=A)
     else:  # infinity minus infinity is NaN, without a warning; this takes longer
