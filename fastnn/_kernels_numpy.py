@@ -701,8 +701,9 @@ class Network:
             The seed of the masks of dropout, uint64, and the number of the first step.
 
         OUT: the parameters and state, in place; costs, float64: the mean of the batch costs,
-        each as computed before its update.  Ctrl-C raises KeyboardInterrupt within half a
-        second and leaves the parameters and the state of the last whole epoch.
+        each as computed before its update (`per_example`: weighted by its number of examples).
+        Ctrl-C raises KeyboardInterrupt within half a second and leaves the parameters and the
+        state of the last whole epoch.
         """
         gradients = np.empty_like(self.parameters)
         dW_db = self._views(gradients)
@@ -714,16 +715,20 @@ class Network:
         for epoch in range(len(costs)):
             if before:
                 before[0][:], before[1][:] = self.parameters, state
-            batch_costs = []
+            total_cost, share = 0.0, 0
             try:
                 columns = None if order is None else order[epoch]
                 for batch in _batches(X, Y, weights, columns, batch_size, self._block):
                     masks = (seed, first_step + step) if drops else None
                     J = self._gradients(*batch, dW_db, memory, masks)
-                    J += self._update(gradients, spec, scalars[step], state, gradients)
-                    batch_costs.append(J)
-                    step += 1
-                costs[epoch] = sum(batch_costs) / max(len(batch_costs), 1)
+                    some, m = spec, 1
+                    if spec.per_example:
+                        x, _, w, part = batch
+                        m = x.shape[1] if part is None else len(part)
+                        some = spec.of_batch(_total(w, m, part))
+                    J += self._update(gradients, some, scalars[step], state, gradients)
+                    total_cost, share, step = total_cost + m * J, share + m, step + 1
+                costs[epoch] = total_cost / max(share, 1)
             except BaseException:
                 if before:
                     self.parameters[:], state[:] = before
