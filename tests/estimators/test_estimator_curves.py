@@ -150,7 +150,7 @@ def test_sparse(kind, solver):
 
 
 def test_more_rows_than_a_buffer_holds(monkeypatch):
-    """An epoch in several calls of the kernels, dense and sparse, is the epoch in one."""
+    """An epoch in several calls of the kernels, as that of a sparse X, is the epoch in one."""
     from fastnn.estimators import batches, minimization
 
     settings = {"batch_size": 8, "max_iter": 5}
