@@ -50,7 +50,7 @@ class Case(NamedTuple):
     @property
     def name(self):
         of_rows = f" {self.rows:,} row{'s' * (self.rows > 1)}" * (self.kind == "predict")
-        few = f" ({self.max_iter} epochs)" * (self.kind == "fit" and self.max_iter != 200)
+        few = f" max_iter={self.max_iter}" * (self.kind == "fit" and self.max_iter != 200)
         return f"{self.kind} {self.data} {self.settings}{of_rows}{few}"
 
     @property
