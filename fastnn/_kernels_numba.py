@@ -285,7 +285,8 @@ def _rule(spec, char):
     """An UpdateSpec with the address of its loop for its code, and always three constants."""
     constants = np.array([*spec.constants, 0.0, 0.0, 0.0][:3])
     rest = map(float, (spec.l2, spec.decay, spec.clip_norm))
-    return UpdateSpec(updates.loop_of(spec.code, char).address, constants, *rest)
+    loop = updates.loop_of(spec.code, char).address
+    return UpdateSpec(loop, constants, *rest, bool(spec.per_example))
 
 
 def _masks(masks, first):

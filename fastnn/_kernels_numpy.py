@@ -704,8 +704,9 @@ class Network:
             The seed of the masks of dropout, uint64, and the number of the first step.
 
         OUT: the parameters and state, in place; costs, float64: the mean of the batch costs,
-        each as computed before its update.  Ctrl-C raises KeyboardInterrupt within half a
-        second and leaves the parameters and the state of the last whole epoch.
+        each as computed before its update (`per_example`: weighted by its number of examples).
+        Ctrl-C raises KeyboardInterrupt within half a second and leaves the parameters and the
+        state of the last whole epoch.
         """
         gradients = np.empty_like(self.parameters)
         dW_db = self._views(gradients)
@@ -718,15 +719,20 @@ class Network:
         for epoch in range(len(costs)):
             if before:
                 before[0][:], before[1][:] = self.parameters, state
-            batch_costs = []
+            total_cost, share = 0.0, 0
             try:
                 columns = None if order is None else order[epoch]
                 for batch in _batches(X, Y, weights, columns, batch_size, self._block):
                     masks = (seed, first_step + step) if drops else None
                     J = self._gradients(*batch, dW_db, memory, masks)
-                    batch_costs.append(J + update(scalars[step]))
-                    step += 1
-                costs[epoch] = sum(batch_costs) / max(len(batch_costs), 1)
+                    total, m = 1, 1
+                    if spec.per_example:
+                        x, _, w, part = batch
+                        m = x.shape[1] if part is None else len(part)
+                        total = _total(w, m, part)
+                    J += update(scalars[step], total)
+                    total_cost, share, step = total_cost + m * J, share + m, step + 1
+                costs[epoch] = total_cost / max(share, 1)
             except BaseException:
                 if before:
                     self.parameters[:], state[:] = before
@@ -764,24 +770,25 @@ class Network:
     def _updater(self, gradients, spec, state, out=None):
         """Return `update` as a function of the scalars, for many steps from the same vectors.
 
+        And of the batch's total, which divides the penalty `per_example`.
         out: where a step may be written, the gradients themselves, or None.
         """
-        code, constants, l2, decay, longest = spec
+        code, constants, l2, decay, longest, per_example = spec
         step_of, w = _UPDATE[_UPDATE_NAMES[code]], self.parameters
 
-        def penalize_and_clip():
-            penalty = self._penalize(l2, gradients) if l2 else 0.0
+        def penalize_and_clip(total):
+            penalty = self._penalize(l2 / total if per_example else l2, gradients) if l2 else 0.0
             if longest < math.inf:
                 _clip(gradients, longest)
             return penalty
 
-        def update_whole(scalars):  # in place, and nothing ends it halfway
-            penalty = penalize_and_clip() if l2 or longest < math.inf else 0.0
+        def update_whole(scalars, total=1):  # in place, and nothing ends it halfway
+            penalty = penalize_and_clip(total) if l2 or longest < math.inf else 0.0
             np.subtract(w, step_of(gradients, state, scalars.tolist(), constants, out), out=w)
             return penalty
 
-        def update_runs(scalars):
-            penalty = penalize_and_clip()
+        def update_runs(scalars, total=1):
+            penalty = penalize_and_clip(total)
             sizes = [size for n_in, n_out, *_ in self.layers for size in (n_out * n_in, n_out)]
             for i, (stop, size) in enumerate(zip(accumulate(sizes), sizes)):
                 run = slice(stop - size, stop)

@@ -66,3 +66,10 @@ class UpdateSpec(NamedTuple):
     """The share of the weights, times the learning rate, that each step takes away."""
     clip_norm: float = float("inf")
     """The longest that a step's gradient may be."""
+    per_example: bool = False
+    """As scikit-learn counts: each batch divides l2 by its `total`, and the cost of an epoch is the
+    mean over its examples, not over its batches."""
+
+    def of_batch(self, total: float) -> "UpdateSpec":
+        """What holds for one batch, whose sums over examples are divided by `total`."""
+        return self._replace(l2=self.l2 / total, per_example=False) if self.per_example else self

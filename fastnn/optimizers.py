@@ -192,9 +192,11 @@ class Optimizer:
             self._ahead, start = Ahead(key, rates, first, rows), 0
         return self._ahead.rows[start : start + count]
 
-    def specification(self, l2: float = 0.0, clip_norm: float = math.inf) -> UpdateSpec:
+    def specification(
+        self, l2: float = 0.0, clip_norm: float = math.inf, per_example: bool = False
+    ) -> UpdateSpec:
         """Return the formula, its constants, and what else is done to the gradient."""
-        spec = (self.code, self.constants(), l2, self.decay, clip_norm)
+        spec = (self.code, self.constants(), l2, self.decay, clip_norm, per_example)
         return tuple.__new__(UpdateSpec, spec)  # half the time of a call of UpdateSpec
 
     # --- a loop of one's own --------------------------------------------------------------

@@ -100,8 +100,8 @@ class Trainer:
         for epoch in range(len(costs)):
             before = w.copy(), state.copy()
             try:
-                total, starts = 0.0, range(0, m, batch_size)
-                for start in starts:
+                total, shares = 0.0, 0
+                for start in range(0, m, batch_size):
                     columns: Any = slice(start, start + batch_size)
                     if order is not None:
                         columns = order[epoch, columns]
@@ -109,9 +109,11 @@ class Trainer:
                     A = np.empty(y.shape, y.dtype)
                     masks = (seed, first_step + step) if drops else None
                     J = cost_and_gradients(net, x, y, A, gradients, threads, masks)
-                    total += J + engine.update(gradients, spec, scalars[step], state)
-                    step += 1
+                    count = y.shape[1]
+                    J += engine.update(gradients, spec.of_batch(count), scalars[step], state)
+                    share = count if spec.per_example else 1
+                    total, shares, step = total + share * J, shares + share, step + 1
             except BaseException:
                 w[:], state[...] = before
                 raise
-            costs[epoch] = total / len(starts)
+            costs[epoch] = total / shares

@@ -54,6 +54,7 @@ cdef int unpack_update(Update* update, spec) except -1:
     memset(update, 0, sizeof(Update))
     update.code, update.l2 = (<tuple>spec)[0], (<tuple>spec)[2]
     update.decay, update.clip_norm = (<tuple>spec)[3], (<tuple>spec)[4]
+    update.per_example = (<tuple>spec)[5]
     if not is_update(update.code):
         raise ValueError(f"no update has the code {update.code}; there are {UPDATE_CODES}")
     if len(constants) > MAX_SCALARS:

@@ -387,8 +387,9 @@ cdef class Network:
             The seed of the masks of dropout, uint64, and the number of the first step.
 
         OUT: the parameters and state, in place; costs, float64: the mean of the batch costs,
-        each as computed before its update.  Ctrl-C raises KeyboardInterrupt within half a
-        second and leaves the parameters and the state of the last whole epoch.
+        each as computed before its update (`per_example`: weighted by its number of examples).
+        Ctrl-C raises KeyboardInterrupt within half a second and leaves the parameters and the
+        state of the last whole epoch.
         """
         cdef Matrix x = matrix(X)
         cdef Matrix y = matrix(Y)

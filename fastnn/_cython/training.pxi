@@ -13,11 +13,10 @@ cdef inline Py_ssize_t chunks_of(Py_ssize_t n) noexcept nogil:
 
 
 cdef void penalize_run(
-    Job* job, Py_ssize_t first, Py_ssize_t stop, double* squares
+    Job* job, real l2, Py_ssize_t first, Py_ssize_t stop, double* squares
 ) noexcept nogil:
     """dW += l2 W for parameters first ... stop.  OUT: squares, + sum(W^2)."""
     cdef const Plan* plan = job.plan
-    cdef real l2 = <real>job.training.update.l2
     cdef real* gradients = job.work.gradients
     cdef Py_ssize_t l, i, start, end
     for l in range(plan.n_layers):
@@ -28,7 +27,7 @@ cdef void penalize_run(
                 gradients[i] += l2 * plan.theta[i]
 
 
-cdef double penalize_and_clip(Job* job, int thread, real* scale) noexcept nogil:
+cdef double penalize_and_clip(Job* job, double l2, int thread, real* scale) noexcept nogil:
     """The gradients with the derivative of the penalty.  Return the penalty l2 / 2 sum(W^2).
 
     OUT: scale, the factor that makes them no longer than they may be.
@@ -46,8 +45,8 @@ cdef double penalize_and_clip(Job* job, int thread, real* scale) noexcept nogil:
     for chunk in range(first, stop):
         start, end = chunk * CHUNK_ELEMENTS, min((chunk + 1) * CHUNK_ELEMENTS, n)
         of_weights[chunk] = of_gradients[chunk] = 0
-        if update.l2 != 0:
-            penalize_run(job, start, end, &of_weights[chunk])
+        if l2 != 0:
+            penalize_run(job, <real>l2, start, end, &of_weights[chunk])
         if clips:
             of_gradients[chunk] = sum_of_squares(job.work.gradients + start, end - start)
     team_barrier(job.control.team, thread)
@@ -58,7 +57,7 @@ cdef double penalize_and_clip(Job* job, int thread, real* scale) noexcept nogil:
     scale[0] = 1
     if clips and gradients > update.clip_norm:
         scale[0] = <real>(update.clip_norm / gradients)
-    return update.l2 / 2 * weights
+    return l2 / 2 * weights
 
 
 cdef void update_share(Job* job, const double* scalars, real scale, int thread) noexcept nogil:
@@ -90,13 +89,19 @@ cdef void update_share(Job* job, const double* scalars, real scale, int thread) 
                 )
 
 
-cdef double take_step(Job* job, const double* scalars, int thread) noexcept nogil:
-    """The update from the gradients of a batch, and a barrier.  Return the penalty."""
+cdef double take_step(
+    Job* job, const double* scalars, double total, int thread
+) noexcept nogil:
+    """The update from the gradients of a batch, and a barrier.  Return the penalty.
+
+    total: what the sums over its examples were divided by.
+    """
     cdef const Update* update = &job.training.update
+    cdef double l2 = update.l2 / total if update.per_example else update.l2
     cdef double penalty = 0
     cdef real scale = 1
-    if update.l2 != 0 or update.clip_norm < INFINITY:
-        penalty = penalize_and_clip(job, thread, &scale)
+    if l2 != 0 or update.clip_norm < INFINITY:
+        penalty = penalize_and_clip(job, l2, thread, &scale)
     update_share(job, scalars, scale, thread)
     team_barrier(job.control.team, thread)
     return penalty
@@ -105,13 +110,19 @@ cdef double take_step(Job* job, const double* scalars, int thread) noexcept nogi
 cdef void update_job(Job* job, int thread) noexcept nogil:
     """The second half of a step, from gradients that the caller gave."""
     cdef double scalars[MAX_SCALARS]
-    job.data.costs[0] = take_step(job, scalars_of(&job.training, 0, scalars), thread)
+    job.data.costs[0] = take_step(job, scalars_of(&job.training, 0, scalars), 1, thread)
+
+
+cdef inline double share_of(const Training* training, Py_ssize_t count) noexcept nogil:
+    """What the cost of a batch of `count` examples counts in that of the epoch."""
+    return <double>count if training.update.per_example else 1
 
 
 cdef double epoch_of_large_batches(
     Job* job, const uint32_t* order, Py_ssize_t step, int thread, bint* over
 ) noexcept nogil:
-    """One epoch, returning the sum of the batch costs, where a batch has several blocks.
+    """One epoch, returning the sum of the batches' costs times shares, where a batch has several
+    blocks.
 
     step: the number of its first step in this call.
     OUT: over, whether this thread is to stop.
@@ -120,19 +131,20 @@ cdef double epoch_of_large_batches(
     cdef Py_ssize_t m = job.data.X.columns
     cdef double scalars[MAX_SCALARS]
     cdef Py_ssize_t first, count
-    cdef double total
+    cdef double total, cost
     cdef double costs = 0
     for first from 0 <= first < m by training.batch_size:
         count = min(training.batch_size, m - first)
         total = total_of(job.data.weights, order, first, count)
         clear_share(job, thread)
-        costs += run_blocks(
+        cost = run_blocks(
             job, order, first, count, training.first_step + <uint64_t>step,
             <real>1 / <real>total, job.work.gradients, thread, over,
         ) / total
         if over[0]:
             break
-        costs += take_step(job, scalars_of(training, step, scalars), thread)
+        cost += take_step(job, scalars_of(training, step, scalars), total, thread)
+        costs += share_of(training, count) * cost
         step += 1
     return costs
 
@@ -140,7 +152,7 @@ cdef double epoch_of_large_batches(
 cdef double epoch_of_small_batches(
     Job* job, const uint32_t* order, bint is_packed, Py_ssize_t step, int thread, bint* over
 ) noexcept nogil:
-    """One epoch, returning the sum of the batch costs, where a batch is one block.
+    """One epoch, returning the sum of the batches' costs times shares, where a batch is one block.
 
     Several batches are packed at a time, unless all are already.  Plain gradient descent is
     fused: the update is made where dW is summed.
@@ -151,7 +163,7 @@ cdef double epoch_of_small_batches(
     cdef Py_ssize_t together = job.work.packed_batches * batch_size
     cdef double scalars[MAX_SCALARS]
     cdef Py_ssize_t first, batch, count, start
-    cdef double total
+    cdef double total, cost
     cdef double costs = 0
     cdef Block block
     for first from 0 <= first < m by together:
@@ -167,18 +179,19 @@ cdef double epoch_of_small_batches(
             total = total_of(job.data.weights, order, start, count)
             scalars_of(training, step, scalars)
             if training.fused:
-                costs += run_block(
+                cost = run_block(
                     job, &block, <real>(-scalars[0] / total), job.plan.theta, thread, over
                 ) / total
             else:
                 clear_share(job, thread)
-                costs += run_block(
+                cost = run_block(
                     job, &block, <real>1 / <real>total, job.work.gradients, thread, over
                 ) / total
             if over[0]:
                 return costs
             if not training.fused:
-                costs += take_step(job, scalars, thread)
+                cost += take_step(job, scalars, total, thread)
+            costs += share_of(training, count) * cost
             step += 1
     return costs
 
@@ -211,6 +224,7 @@ cdef void train_job(Job* job, int thread) noexcept nogil:
     cdef const Training* training = &job.training
     cdef const uint32_t* order = training.order
     cdef Py_ssize_t epoch, step
+    cdef Py_ssize_t shares = job.data.X.columns if training.update.per_example else training.batches
     cdef double costs
     cdef bint is_packed = False
     cdef bint over = False
@@ -227,6 +241,6 @@ cdef void train_job(Job* job, int thread) noexcept nogil:
         if over:
             return
         if thread == 0:
-            job.data.costs[epoch] = costs / max(training.batches, 1)
+            job.data.costs[epoch] = costs / max(shares, 1)
         if order != NULL:
             order += job.data.X.columns

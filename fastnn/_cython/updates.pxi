@@ -55,6 +55,7 @@ cdef struct Update:
     double l2
     double decay
     double clip_norm
+    bint per_example              # see UpdateSpec
 
 
 cdef inline void update_loop "fastnn_update_elements"(

@@ -181,16 +181,16 @@ def gradient_block(net, block, count, total, gradients, masks):
 
 
 @inlined
-def update_parameters(net, gradients, state, scalars, rule):
+def update_parameters(net, gradients, state, scalars, rule, total):
     """One step of the optimizer; return what the penalty adds to the cost.
 
-    rule: an UpdateSpec, with the address of its loop for its code.
+    rule: an UpdateSpec, with the address of its loop for its code; total: that of the batch.
     """
-    penalty = 0.0
-    if rule.l2 != 0:
+    penalty, l2 = 0.0, rule.l2 / total if rule.per_example else rule.l2
+    if l2 != 0:
         for layer in net.layers:
             W = W_of(layer, net.parameters)
-            penalty += penalize(W, rule.l2, W_of(layer, gradients))
+            penalty += penalize(W, l2, W_of(layer, gradients))
     if rule.clip_norm < np.inf:
         clip(gradients, rule.clip_norm)
     if rule.decay != 0:

@@ -67,7 +67,7 @@ real = types.float32  # for the eye: `per_dtype` puts each dtype in its place
 INT, FLOAT, WORD, BOOL = types.int64, types.float64, types.uint64, types.boolean
 LAYERS, AT = numba.from_dtype(LAYER)[::1], numba.from_dtype(PROGRESS)[::1]
 LOSS = types.NamedTuple([FLOAT, BOOL, INT, INT], Loss)
-RULE = types.NamedTuple([INT, FLOAT[::1], FLOAT, FLOAT, FLOAT], UpdateSpec)
+RULE = types.NamedTuple([INT, FLOAT[::1], FLOAT, FLOAT, FLOAT, BOOL], UpdateSpec)
 MASKS = types.NamedTuple([WORD, INT, INT], Masks)
 
 
@@ -216,10 +216,11 @@ def train(
         if first + count < stop:
             continue
         now[:] = scalars[at.step]
-        at.epoch_cost += at.batch_cost + update_parameters(net, gradients, state, now, rule)
+        at.batch_cost += update_parameters(net, gradients, state, now, rule, at.total)
+        at.epoch_cost += at.batch_cost * (stop - start if rule.per_example else 1)
         at.step += 1
         if at.block == per_epoch:
-            costs[at.epoch] = at.epoch_cost / batches
+            costs[at.epoch] = at.epoch_cost / (m if rule.per_example else batches)
             at.epoch_cost = 0
             keep_epoch(net.parameters, state, before)
             at.epoch, at.block = at.epoch + 1, 0
@@ -230,7 +231,7 @@ def update(
     net: NET(real), gradients: real[::1], state: real[:, ::1], scalars: FLOAT[::1], rule: RULE
 ):
     """Return what the penalty adds to the cost."""
-    return update_parameters(net, gradients, state, scalars, rule)
+    return update_parameters(net, gradients, state, scalars, rule, 1.0)
 
 
 @per_dtype

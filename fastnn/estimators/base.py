@@ -213,8 +213,10 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             )
             size = m
         X, Y, weights = as_kernels_take_them(X, Y, weights, network.dtype)
-        alone = self.loss == "squared_error" and self.out_activation_ == "identity"
-        batches = Batches(X, Y, weights, int(size), alone and self.n_outputs_ > 1)
+        alone = self.loss == "poisson" and weights is not None
+        if self.loss == "squared_error" and self.out_activation_ == "identity":
+            alone = self.n_outputs_ > 1
+        batches = Batches(X, Y, weights, int(size), alone)
         epochs = Epochs(
             self, network, self._optimizer, batches, self._random_state, score, threads
         )  # fmt: skip

@@ -1,9 +1,7 @@
 """The examples of one call of the kernels, in the order of the epoch.
 
-scikit-learn divides the penalty of a batch by the batch's weight.  Batches of the same weight
-go to the kernels together, as many as fit into a buffer: with sample weights each for itself,
-without them all but a last smaller one.  The rows of the buffer are drawn from X, which may be
-sparse, so that neither a shuffled nor a dense copy of it is ever made.
+A dense X goes to the kernels whole, for some epochs.  Of a sparse one as many batches as fit into
+a buffer go together, so that no dense copy of it is ever made.
 """
 
 from __future__ import annotations
@@ -82,15 +80,14 @@ class Stretch(NamedTuple):
     weights: NDArray[Any] | None
     """(1, m)."""
     m: int
-    steps: int
     total: float
-    """The weight of each of its batches: the number of examples where there are no weights."""
+    """What sums over the examples of its batch are divided by, where it is one batch."""
     rows: Any
     """Which examples they are."""
 
 
 class Batches:
-    """The examples, stretch by stretch.
+    """The examples, whole, or stretch by stretch.
 
     Parameters
     ----------
@@ -104,30 +101,33 @@ class Batches:
         <= m.
     alone : bool
         Whether each batch goes to the kernels for itself.
+
+    Attributes
+    ----------
+    is_in_parts : bool
+        Whether an epoch takes more than one call of the kernels.
     """
 
     def __init__(
         self, X: Any, Y: NDArray[Any], weights: NDArray[Any] | None, batch_size: int, alone: bool
     ) -> None:
-        self.is_sparse = hasattr(X, "toarray")
-        self.X = X if self.is_sparse else np.ascontiguousarray(X)
+        is_sparse = hasattr(X, "toarray")
+        self.is_in_parts = is_sparse or alone
+        self.X = X if is_sparse else np.ascontiguousarray(X)
         self.Y, self.weights = np.ascontiguousarray(Y), weights
         self.batch_size = batch_size
         self.m = m = len(self.Y)
         self.steps = -(-m // batch_size)
         """In an epoch."""
-        n_full = m // batch_size
-        together = max(ELEMENTS // (batch_size * X.shape[1]), 1)
-        if alone or weights is not None:
-            together = 1
-        bounds = [*range(0, n_full, together), n_full]
-        edges = [bound * batch_size for bound in bounds] + [m] * (n_full * batch_size < m)
-        self.parts = [slice(a, b) for a, b in zip(edges, edges[1:])]
-        size = min(together, n_full) * batch_size
-        self.x = None if self.is_sparse else np.empty((size, X.shape[1]), self.X.dtype)
+        if not self.is_in_parts:
+            return
+        together = 1 if alone else max(ELEMENTS // (batch_size * X.shape[1]), 1)
+        size = min(together * batch_size, m)
+        self.parts = [slice(start, min(start + size, m)) for start in range(0, m, size)]
+        self.x = None if is_sparse else np.empty((size, X.shape[1]), self.X.dtype)
         self.y = np.empty((size, self.Y.shape[1]), self.Y.dtype)
 
-    def stretches(self, order: NDArray[np.intp] | None) -> Iterator[Stretch]:
+    def stretches(self, order: NDArray[np.uint32] | None) -> Iterator[Stretch]:
         """Yield the stretches of an epoch, each in the memory of the one before.
 
         Parameters
@@ -141,10 +141,9 @@ class Batches:
             total = float(min(self.batch_size, count))
             if self.weights is not None:
                 weights = self.weights[rows][np.newaxis]
-                total = float(weights.sum(dtype=np.float64))
-            steps = -(-count // self.batch_size)
+                total = float(weights.sum(dtype=np.float64)) or 1.0
             x, y = self._drawn(rows, count)
-            yield Stretch(x.T, y.T, weights, count, steps, total, rows)
+            yield Stretch(x.T, y.T, weights, count, total, rows)
 
     def _drawn(self, rows: Any, count: int) -> tuple[NDArray[Any], NDArray[Any]]:
         if isinstance(rows, slice):

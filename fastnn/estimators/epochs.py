@@ -14,7 +14,7 @@ from fastnn.estimators.solvers import pace_of
 from fastnn.schedules import ReduceOnPlateau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from fastnn.network import MLP
 
 __all__ = ["Epochs"]
+
+ORDER_ELEMENTS = 1 << 18
+"""Of the orders of the examples that are drawn for one call, but one epoch at least."""
 
 
 class Epochs:
@@ -67,9 +70,6 @@ class Epochs:
         self.pace = pace_of(estimator, solver, estimator.max_iter * batches.steps, net.dtype)
         self.done = 0
         """Steps."""
-        self.cost = np.empty(1)
-        self.is_whole = True
-        """Whether the parameters are those after a whole epoch."""
 
     def run(self, epochs: int, warns: bool) -> None:
         """Train for some epochs, or until there is no progress.
@@ -82,20 +82,13 @@ class Epochs:
         """
         estimator = self.estimator
         estimator.n_iter_ = 0
-        before, steps = (self.w.copy(), self.vectors.copy()), self.solver.optimizer.steps
         try:
             with np.errstate(all="ignore"):  # what overflows is reported at the end
-                for _ in range(epochs):
-                    before[0][:], before[1][...] = self.w, self.vectors
-                    steps, self.is_whole = self.solver.optimizer.steps, False
-                    loss = self._epoch()
-                    self.is_whole = True
-                    if self._ends(loss):
-                        return
+                while estimator.n_iter_ < epochs:
+                    for loss in self._train(min(self._ahead(), epochs - estimator.n_iter_)):
+                        if self._ends(loss):
+                            return
         except KeyboardInterrupt:
-            if not self.is_whole:
-                self.w[:], self.vectors[...] = before
-                self.solver.optimizer.keep(self.vectors, steps - self.solver.optimizer.steps)
             warnings.warn("Training interrupted by user.", stacklevel=5)
             return
         if warns:
@@ -106,31 +99,90 @@ class Epochs:
                 stacklevel=5,
             )
 
-    # --- one epoch ------------------------------------------------------------------------
+    # --- some epochs ----------------------------------------------------------------------
 
-    def _epoch(self) -> float:
-        """Train for one epoch, and return its loss: the mean over the examples."""
+    def _ahead(self) -> int:
+        """How many epochs no decision falls in: as many as the training cannot end before."""
+        estimator, pace = self.estimator, self.pace
+        if (
+            self.batches.is_in_parts
+            or self.score is not None
+            or estimator.verbose
+            or self.solver.schedule == "invscaling"
+            or (pace is not None and isinstance(pace.schedule, ReduceOnPlateau))
+        ):
+            return 1
+        patience = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
+        return int(max(min(patience, ORDER_ELEMENTS // self.batches.m), 1))
+
+    def _train(self, count: int) -> Iterable[float]:
+        """Train for some epochs, and return the loss of each: the mean over the examples."""
+        order = None
         if self.order is not None:
-            self.random_state.shuffle(self.order)
-        optimizer, alpha, account = self.solver.optimizer, self.estimator.alpha, self.account
-        loss = 0.0
-        for stretch in self.batches.stretches(self.order):
-            l2 = alpha / stretch.total if stretch.total else 0.0
-            penalty = l2 / 2 * account.squares() if account.separates else 0.0
-            scalars = optimizer.scalars_of_next(stretch.steps, self._rates(stretch.steps))
-            self.kernel(
-                stretch.X, stretch.Y, stretch.weights, None, self.batches.batch_size,
-                optimizer.specification(l2, self.longest), scalars, self.vectors,
-                self.seed, self.done, self.cost, self.threads,
-            )  # fmt: skip
-            optimizer.keep(self.vectors, stretch.steps)
-            self.done += stretch.steps
-            part = account.loss(float(self.cost[0]), penalty)
-            if self.constants is not None:
-                weights = None if stretch.weights is None else stretch.weights[0]
-                part += float(np.average(self.constants[stretch.rows], weights=weights))
-            loss += part * stretch.m
+            order = np.empty((count, self.batches.m), np.uint32)
+            for row in order:
+                self.random_state.shuffle(self.order)
+                row[:] = self.order
+        if self.batches.is_in_parts:
+            return [self._epoch_in_parts(order)]
+        batches, costs = self.batches, np.full(count, np.nan)
+        weights = None if batches.weights is None else batches.weights[np.newaxis]
+        constant = 0.0 if self.constants is None else float(self.constants.mean())
+        try:
+            self._call(batches.X.T, batches.Y.T, weights, order, costs)
+        except KeyboardInterrupt:
+            whole = costs[np.isfinite(costs)] + constant
+            self._keep(len(whole) * batches.steps)
+            for loss in whole.tolist():
+                self._ends(loss)
+            raise
+        losses: list[float] = (costs + constant).tolist()
+        return losses
+
+    def _epoch_in_parts(self, order: NDArray[np.uint32] | None) -> float:
+        """Train for one epoch, stretch by stretch, and return its loss."""
+        account, before = self.account, (self.w.copy(), self.vectors.copy())
+        loss, cost, done = 0.0, np.empty(1), self.done
+        try:
+            for stretch in self.batches.stretches(None if order is None else order[0]):
+                penalty = 0.0
+                if account.separates:
+                    penalty = self.estimator.alpha / stretch.total / 2 * account.squares()
+                self._call(stretch.X, stretch.Y, stretch.weights, None, cost)
+                part = account.loss(float(cost[0]), penalty)
+                if self.constants is not None:
+                    weights = None if stretch.weights is None else stretch.weights[0]
+                    part += float(np.average(self.constants[stretch.rows], weights=weights))
+                loss += part * stretch.m
+        except KeyboardInterrupt:
+            self.w[:], self.vectors[...] = before
+            self._keep(done - self.done)
+            raise
         return loss / self.batches.m
+
+    def _call(
+        self,
+        X: NDArray[Any],
+        Y: NDArray[Any],
+        weights: NDArray[Any] | None,
+        order: NDArray[np.uint32] | None,
+        costs: NDArray[np.float64],
+    ) -> None:
+        """One call of the kernels, of an epoch for each of the costs."""
+        optimizer, size = self.solver.optimizer, self.batches.batch_size
+        steps = len(costs) * -(-X.shape[1] // size)
+        spec = optimizer.specification(self.estimator.alpha, self.longest, per_example=True)
+        scalars = optimizer.scalars_of_next(steps, self._rates(steps))
+        self.kernel(
+            X, Y, weights, order, size, spec, scalars, self.vectors, self.seed, self.done, costs,
+            self.threads,
+        )  # fmt: skip
+        self._keep(steps)
+
+    def _keep(self, steps: int) -> None:
+        """So many steps more have been taken, or fewer."""
+        self.solver.optimizer.keep(self.vectors, steps)
+        self.done += steps
 
     def _rates(self, steps: int) -> float | NDArray[np.float64]:
         if self.pace is None:

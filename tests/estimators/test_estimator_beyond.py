@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import sklearn.neural_network as theirs
+from scipy import sparse
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score, r2_score
@@ -348,7 +349,7 @@ class Interrupting(np.random.RandomState):
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_interrupted(solver):
     """As in scikit-learn a warning, and what the last whole epoch left."""
-    settings = {"solver": solver, "batch_size": 40}
+    settings = {"solver": solver, "batch_size": 40, "n_iter_no_change": 2}  # three go together
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         stopped = classifier(random_state=Interrupting(0), **settings).fit(X, Y)
     assert stopped.n_iter_ == 3
@@ -360,12 +361,52 @@ def test_interrupted(solver):
     assert stopped._optimizer.optimizer.steps == whole._optimizer.optimizer.steps == 12
 
 
+def test_interrupted_between_the_epochs_of_a_call(monkeypatch):
+    """The kernels end with the last whole epoch; its loss is there, and its steps are counted."""
+    from fastnn.estimators.epochs import Epochs
+
+    wanted = classifier(batch_size=40, max_iter=2).fit(X, Y)
+    whole = Epochs._call
+
+    def call(self, X, Y, weights, order, costs):
+        whole(self, X, Y, weights, order[:2], costs[:2])
+        self._keep(-2 * self.batches.steps)  # as if it had not come back
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Epochs, "_call", call)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        stopped = classifier(batch_size=40).fit(X, Y)
+    assert stopped.n_iter_ == 2 and stopped.loss_curve_ == wanted.loss_curve_
+    assert stopped._optimizer.optimizer.steps == wanted._optimizer.optimizer.steps == 8
+    np.testing.assert_array_equal(stopped.coefs_[0], wanted.coefs_[0])
+
+
+@pytest.mark.parametrize("patience", [1, 3, np.inf])
+def test_epochs_together_end_where_single_ones_do(patience, capsys):
+    """What falls between two epochs is not passed by: `verbose` trains them one by one."""
+    ends = []
+    for verbose in (False, True):
+        for schedule in ("constant", "adaptive"):
+            model = classifier(
+                solver="sgd", learning_rate=schedule, learning_rate_init=0.5, tol=1e-2,
+                n_iter_no_change=patience, max_iter=60, verbose=verbose, warm_start=True,
+            )  # fmt: skip
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                first = model.fit(X, Y).n_iter_
+                model.fit(X, Y)
+            ends.append((first, model.n_iter_, model.loss_curve_, model.coefs_[0].tolist()))
+    assert ends[:2] == ends[2:]
+    assert (ends[0][0] < 60) == (patience < np.inf)
+
+
 def test_interrupted_in_the_middle_of_an_epoch(monkeypatch):
-    """In the second of its calls of the kernels."""
+    """In the second of its calls of the kernels, which those of a sparse X are."""
     from fastnn.estimators import batches
 
     monkeypatch.setattr(batches, "ELEMENTS", 2 * 10 * 4)
-    wanted = classifier(batch_size=10, max_iter=2).fit(X, Y)
+    x = sparse.csr_array(X)
+    wanted = classifier(batch_size=10, max_iter=2).fit(x, Y)
     whole, count = batches.Batches._drawn, 0
 
     def drawn(self, rows, n):
@@ -377,7 +418,7 @@ def test_interrupted_in_the_middle_of_an_epoch(monkeypatch):
 
     monkeypatch.setattr(batches.Batches, "_drawn", drawn)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
-        stopped = classifier(batch_size=10).fit(X, Y)
+        stopped = classifier(batch_size=10).fit(x, Y)
     assert stopped.n_iter_ == 2 and stopped._optimizer.optimizer.steps == 30
     np.testing.assert_array_equal(stopped.coefs_[0], wanted.coefs_[0])
 

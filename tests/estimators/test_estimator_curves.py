@@ -150,7 +150,7 @@ def test_sparse(kind, solver):
 
 
 def test_more_rows_than_a_buffer_holds(monkeypatch):
-    """An epoch in several calls of the kernels, dense and sparse, is the epoch in one."""
+    """An epoch in several calls of the kernels, as that of a sparse X, is the epoch in one."""
     from fastnn.estimators import batches, minimization
 
     settings = {"batch_size": 8, "max_iter": 5}
@@ -163,6 +163,11 @@ def test_more_rows_than_a_buffer_holds(monkeypatch):
         np.testing.assert_allclose(parts.predict(x), whole.predict(X), rtol=ROUNDING)
         parts, wanted_too = both("MLPRegressor", SIGNAL, x=x, solver="lbfgs", max_iter=5)
         agree(parts, wanted_too)
+        weights = np.random.RandomState(0).uniform(0.1, 3, 90)
+        for loss in ("squared_error", "poisson"):
+            agree(*both(
+                "MLPRegressor", SIGNAL**2, x=x, loss=loss, sample_weight=weights, **settings
+            ))  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda x: np.repeat(x, 2, 1)[:, ::2]])

@@ -293,6 +293,24 @@ def test_penalty_and_clipping_by_hand():
         harness.assert_on_paper(w, [3 - 0.55 / norm, 1 - 0.4 / norm])
 
 
+def test_per_example_by_hand():
+    """W = 2, x = 1, y = 0; l2 = 3, learning rate 1/2; batches of two examples, and of one.
+
+    J = 2^2 / 2 + 3 / (2 2) 2^2 = 5, dW = 2 + 3 / 2 2 = 5, so W = 2 - 5 / 2, b = -1; then a = -3/2,
+    J = 9/8 + 3/2 / 4 = 3/2, dW = -3/2 - 3/2, so W = -1/2 + 3/2 and b = -1 + 3/4.  The cost is
+    (2 5 + 3/2) / 3.  Weights of 2, 0 and 1 are the same.
+    """
+    case = NetworkCase((1, 1), (), "mse", "linear", 3)
+    X, Y, state = np.ones((1, 3)), np.zeros((1, 3)), np.empty((0, 2))
+    for weights in (None, np.array([[2.0, 0.0, 1.0]])):
+        w, costs = np.array([2.0, 0.0]), np.empty(1)
+        net = network_checks.network(reference, case, w)
+        spec = UpdateSpec(0, l2=3.0, per_example=True)
+        net.train(X, Y, weights, None, 2, spec, np.full((2, 1), 0.5), state, 0, 0, costs)
+        harness.assert_on_paper(costs, [11.5 / 3])
+        harness.assert_on_paper(w, [1.0, -0.25])
+
+
 def test_masks_are_splitmix64():
     """Number for number, from any example on, and for every layer and step its own."""
     for seed, step, layer, first in ((0, 0, 1, 0), (2**64 - 1, 9, 2, 3), (5, 2**40, 1, 64)):

@@ -165,12 +165,16 @@ RULES = {
     "rmsprop": Rule(UpdateSpec(UPDATES["rmsprop"], (0.9, 1e-1)), 1),
     "adam": Rule(ADAM, ADAM_SLOTS),
     "l2": Rule(PLAIN._replace(l2=0.3)),
+    "per example": Rule(PLAIN._replace(l2=4.0, per_example=True)),
     "clipped": Rule(PLAIN._replace(clip_norm=0.2)),
     "not clipped": Rule(PLAIN._replace(clip_norm=1e6)),
     "decay": Rule(ADAM._replace(decay=0.1), ADAM_SLOTS),
     "weighted": Rule(PLAIN, weighted=True),
     "dropout": Rule(PLAIN, keep=0.7),
     "all": Rule(ADAM._replace(l2=0.01, decay=0.1, clip_norm=0.5), ADAM_SLOTS, 0.6, True),
+    "all per example": Rule(
+        ADAM._replace(l2=0.3, decay=0.1, clip_norm=0.5, per_example=True), ADAM_SLOTS, 0.6, True
+    ),
 }
 """Each place of the contract for itself, and all together."""
 
@@ -385,7 +389,7 @@ def check_own_loop(kernels, dtype, case, name):
             net.backward(X, (A - Y) / dtype(m), gradients, None, masks=masks)
             costs[step] = np.square(A - Y).sum() / (2 * m)
             given = gradients.copy()
-            penalty = net.update(gradients, rule.spec, scalars[step], state)
+            penalty = net.update(gradients, rule.spec.of_batch(m), scalars[step], state)
             if not (rule.spec.l2 or rule.spec.clip_norm < np.inf):
                 assert_same_bits(gradients, given, f"the gradients, {name}")
             assert type(penalty) is float

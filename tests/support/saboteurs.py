@@ -387,6 +387,15 @@ def decayed_gradient(kernels):
     kernels.Network._penalize = penalize
 
 
+def last_batch_penalized_like_the_others(kernels):
+    right = kernels.Network.train
+
+    def train(self, X, Y, weights, order, batch_size, spec, *rest):
+        right(self, X, Y, weights, order, batch_size, spec.of_batch(batch_size), *rest)
+
+    kernels.Network.train = train
+
+
 def penalized_biases(kernels):
     right = kernels.Network._penalize
 
