@@ -33,7 +33,7 @@ def rows(cases, dtypes, contenders, effort):
 
 
 def _row(case, dtype, contenders, effort, bound):
-    work = work_of(case, dtype)
+    work, bound = work_of(case, dtype), verify.bound_of(case, bound)
     expected = _expected(work, bound)
     runners, wrong = {}, {}
     for contender in contenders:
