@@ -9,7 +9,6 @@ import itertools
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from bench.cases import NETWORK_KINDS
@@ -43,9 +42,12 @@ def draw(document, file):
     """Draw a document into a picture file, for the first dtype in it."""
     dtype = document["rows"][0]["dtype"]
     rows = [r for r in document["rows"] if r["dtype"] == dtype and document["ours"] in r["results"]]
-    networks = [row for kind in NETWORK_KINDS for row in rows if row["kind"] == kind]
+    compared = [row for row in rows if row["best_rival"]]
+    networks = [row for kind in NETWORK_KINDS for row in compared if row["kind"] == kind]
     with rc_context(STYLE):
-        _figure(document, dtype, networks or rows).savefig(file, dpi=150, facecolor="white")
+        _figure(document, dtype, networks or compared or rows).savefig(
+            file, dpi=150, facecolor="white"
+        )
 
 
 def _figure(document, dtype, rows):
@@ -122,10 +124,7 @@ def _draw_shares(axis, document, rows, places):
     axis.axvline(100, color=INK, linewidth=1)
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x")
-    axis.set_title("Share of the limit")
-    mark = Line2D([], [], color=RIVAL, linewidth=3, label=document["against"])
-    axis.legend(handles=[mark], loc="lower right", bbox_to_anchor=(1.02, 1.0), fontsize=9,
-                borderaxespad=0, handlelength=1)  # fmt: skip
+    axis.set_title(f"Share of the limit\n(orange: {document['against']})")
 
 
 def _write(axis, label, x, y):
@@ -141,12 +140,12 @@ def _write(axis, label, x, y):
 def _curves(rows):
     """[(kind and sizes, rows by growing m)] of what was timed with enough numbers of examples."""
     groups = {}
-    for row in rows:
-        groups.setdefault(f"{row['kind']} {row['sizes']}", []).append(row)
+    for row in rows:  # the first of so many examples: plain, before those with other rules
+        groups.setdefault(f"{row['kind']} {row['sizes']}", {}).setdefault(row["m"], row)
     return [
-        (name, sorted(group, key=lambda row: row["m"]))
+        (name, [group[m] for m in sorted(group)])
         for name, group in groups.items()
-        if len({row["m"] for row in group}) >= LEAST_POINTS
+        if len(group) >= LEAST_POINTS
     ]
 
 
