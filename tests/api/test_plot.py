@@ -1,6 +1,6 @@
 """The pictures: what is drawn, with matplotlib; a clear word, without it."""
 
-import importlib.util
+import sys
 
 import numpy as np
 import pytest
@@ -8,17 +8,6 @@ from support.tables import ELEMENTWISE
 
 import fastnn
 from fastnn import datasets, plot
-
-HERE = importlib.util.find_spec("matplotlib") is not None
-
-
-def drawn_or_refused(draw, check):
-    """With matplotlib `check` the axes that `draw` returns; without it, expect the hint."""
-    if HERE:
-        check(draw())
-    else:
-        with pytest.raises(ImportError, match=r"fastnn-kernels\[plot\]"):
-            draw()
 
 
 def test_history():
@@ -41,8 +30,8 @@ def test_history():
         labels = [text.get_text() for text in ax.get_legend().get_texts()]
         assert labels == ["training", "validation", f"best epoch, {validated.best_epoch}"]
 
-    drawn_or_refused(plain.plot, check_plain)
-    drawn_or_refused(validated.plot, check_validated)
+    check_plain(plain.plot())
+    check_validated(validated.plot())
 
 
 def test_decision_boundary(tmp_path):
@@ -67,7 +56,7 @@ def test_decision_boundary(tmp_path):
         ax.figure.savefig(tmp_path / "boundary.png")
         assert (tmp_path / "boundary.png").stat().st_size > 20_000
 
-    drawn_or_refused(lambda: plot.plot_decision_boundary(net, X, Y), check)
+    check(plot.plot_decision_boundary(net, X, Y))
 
 
 def test_decision_boundary_of_classes():
@@ -75,15 +64,9 @@ def test_decision_boundary_of_classes():
     net = fastnn.MLP([2, 5, 3], output="softmax")
     net.fit(X, datasets.one_hot(labels), epochs=10)
     for Y in (labels, datasets.one_hot(labels)):
-        drawn_or_refused(
-            lambda Y=Y: plot.plot_decision_boundary(net, X, Y),
-            lambda ax: _assert_classes(ax, net),
-        )
-
-
-def _assert_classes(ax, net):
-    assert set(np.unique(ax.images[0].get_array())) <= {0, 1, 2}
-    assert len(ax.get_legend().get_texts()) == 3
+        ax = plot.plot_decision_boundary(net, X, Y)
+        assert set(np.unique(ax.images[0].get_array())) <= {0, 1, 2}
+        assert len(ax.get_legend().get_texts()) == 3
 
 
 def test_cost():
@@ -97,8 +80,8 @@ def test_cost():
         assert ax.get_yscale() == "log"
         assert ax.get_ylabel() == "cost J" and ax.get_xlabel() == "epoch"
 
-    drawn_or_refused(lambda: plot.plot_cost(history, label="linear"), check)
-    drawn_or_refused(lambda: plot.plot_cost(history.cost), check)
+    check(plot.plot_cost(history, label="linear"))
+    check(plot.plot_cost(history.cost))
 
 
 def test_activations():
@@ -113,9 +96,27 @@ def test_activations():
             _, (expected,) = fastnn.activate(z[None], slope, derivative=True)
             np.testing.assert_array_equal(derivative, expected)
 
-    drawn_or_refused(plot.plot_activations, check)
+    check(plot.plot_activations())
 
 
 def test_what_cannot_be_drawn_in_a_plane():
     with pytest.raises(ValueError, match=r"X must have shape \(2, m\).*got \(3, 5\)"):
         plot.plot_decision_boundary(fastnn.MLP([2, 1]), np.ones((3, 5)), np.ones((1, 5)))
+
+
+def test_without_matplotlib(monkeypatch):
+    """Each says what to install, in words that bring this project and not another."""
+    for name in [*sys.modules, "matplotlib"]:
+        if name.split(".")[0] == "matplotlib":
+            monkeypatch.setitem(sys.modules, name, None)
+    X, Y = datasets.planar_flower()
+    net = fastnn.MLP([2, 1])
+    history = net.fit(X, Y, epochs=2)
+    for draw in (
+        history.plot,
+        plot.plot_activations,
+        lambda: plot.plot_cost(history),
+        lambda: plot.plot_decision_boundary(net, X, Y),
+    ):
+        with pytest.raises(ImportError, match=r"fastnn-kernels\[plot\]"):
+            draw()

@@ -78,7 +78,7 @@ def both(name, y, *, x=X, **settings):
     return fitted
 
 
-def agree(ours, wanted):
+def assert_agree(ours, wanted):
     """Every attribute of the one is that of the other."""
     public = {name for name in vars(wanted) if name[-1] == "_"}
     assert public == {name for name in vars(ours) if name[-1] == "_"}
@@ -99,13 +99,22 @@ def agree(ours, wanted):
         np.testing.assert_allclose(mine, other, rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("setting", [{"alpha": 1.001e-4}, {"random_state": 2}, {"beta_2": 0.998}])
+def test_other_settings_are_told_apart(setting):
+    """A thousandth of the penalty more is another curve."""
+    ours, _ = both("MLPClassifier", LABELS, max_iter=5)
+    _, wanted = both("MLPClassifier", LABELS, max_iter=5, **setting)
+    with pytest.raises(AssertionError):
+        assert_agree(ours, wanted)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("target", TARGETS)
 def test_same_curve(target, solver):
     name, y = TARGETS[target]
     loss = {"loss": "poisson"} if target == "poisson" else {}
     ours, wanted = both(name, y, **SOLVERS[solver], **loss)
-    agree(ours, wanted)
+    assert_agree(ours, wanted)
     assert ours.n_iter_ > 1
     np.testing.assert_array_equal(ours.predict(X).shape, wanted.predict(X).shape)
     if name == "MLPClassifier":
@@ -120,7 +129,7 @@ def test_same_curve(target, solver):
 @pytest.mark.parametrize("target", ["multiclass", "regression"])
 def test_activations(target, activation):
     name, y = TARGETS[target]
-    agree(*both(name, y, activation=activation, hidden_layer_sizes=(9, 6), max_iter=20))
+    assert_agree(*both(name, y, activation=activation, hidden_layer_sizes=(9, 6), max_iter=20))
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
@@ -134,7 +143,7 @@ def test_sample_weights(target, solver):
         name, y, solver=solver, sample_weight=weights, alpha=0.3, batch_size=35, max_iter=12,
         early_stopping=solver == "adam", **loss,
     )  # fmt: skip
-    agree(ours, wanted)
+    assert_agree(ours, wanted)
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
@@ -143,7 +152,7 @@ def test_sparse(kind, solver):
     x = np.where(np.abs(X) > 0.5, X, 0)
     settings = {"solver": solver, "max_iter": 12, "batch_size": 40}
     ours, wanted = both("MLPClassifier", LABELS, x=kind(x), **settings)
-    agree(ours, wanted)
+    assert_agree(ours, wanted)
     dense, _ = both("MLPClassifier", LABELS, x=x, **settings)
     np.testing.assert_allclose(dense.loss_, ours.loss_, rtol=ROUNDING)
     np.testing.assert_allclose(ours.predict_proba(kind(x)), dense.predict_proba(x), rtol=ROUNDING)
@@ -159,20 +168,20 @@ def test_more_rows_than_a_buffer_holds(monkeypatch):
         monkeypatch.setattr(module, "ELEMENTS", 2 * 8 * 5)
     for x in (X, sparse.csr_array(X)):
         parts, _ = both("MLPRegressor", SIGNAL, x=x, **settings)
-        agree(parts, wanted)
+        assert_agree(parts, wanted)
         np.testing.assert_allclose(parts.predict(x), whole.predict(X), rtol=ROUNDING)
         parts, wanted_too = both("MLPRegressor", SIGNAL, x=x, solver="lbfgs", max_iter=5)
-        agree(parts, wanted_too)
+        assert_agree(parts, wanted_too)
         weights = np.random.RandomState(0).uniform(0.1, 3, 90)
         for loss in ("squared_error", "poisson"):
-            agree(*both(
+            assert_agree(*both(
                 "MLPRegressor", SIGNAL**2, x=x, loss=loss, sample_weight=weights, **settings
             ))  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", [np.asfortranarray, lambda x: np.repeat(x, 2, 1)[:, ::2]])
 def test_layouts(layout):
-    agree(*both("MLPClassifier", LABELS, x=layout(X), max_iter=5))
+    assert_agree(*both("MLPClassifier", LABELS, x=layout(X), max_iter=5))
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
@@ -192,7 +201,7 @@ def test_partial_fit(solver):
             for part in parts:
                 model.partial_fit(X[part], y[part], **classes if name == "MLPClassifier" else {})
             fitted.append(model)
-        agree(*fitted)
+        assert_agree(*fitted)
         assert len(fitted[0].loss_curve_) == len(parts)
 
 
@@ -206,7 +215,7 @@ def test_warm_start(settings):
             model.fit(X, LABELS).fit(X, LABELS)
         fitted.append(model)
     if "early_stopping" not in settings:
-        return agree(*fitted)
+        return assert_agree(*fitted)
     # scikit-learn's best parameters are the very arrays that its second `fit` trains on, so that
     # it ends with the last epoch's where there was no better one; ours ends with the best.
     ours, wanted = fitted

@@ -16,11 +16,11 @@ ONE = NetworkCase((1, 1), (), "mse", "linear", 1)
 
 
 @pytest.fixture
-def take(kernels, dtype):
+def assert_steps(kernels, dtype):
     """A function that takes steps of an optimizer and holds each against the paper.
 
-    ``take(optimizer, rate, steps)`` with x, y and what was worked out of each step: J before it,
-    w and b after it, and the optimizer's vectors, each as (its w, its b).
+    ``assert_steps(optimizer, rate, steps)`` with x, y and what was worked out of each step: J
+    before it, w and b after it, and the optimizer's vectors, each as (its w, its b).
     """
 
     def run(optimizer, rate, steps, weights=None, **penalties):
@@ -47,7 +47,7 @@ def take(kernels, dtype):
 # --- optimizers ---------------------------------------------------------------------------
 
 
-def test_momentum(take):
+def test_momentum(assert_steps):
     """momentum 0.5, learning rate 0.1; x = 2, y = 1.
 
     1. r = 2 + 1 - 1 = 2, J = 2; dw, db = 4, 2.  v = 4, 2.
@@ -55,13 +55,23 @@ def test_momentum(take):
     2. r = 1.2 + 0.8 - 1 = 1, J = 0.5; dw, db = 2, 1.  v = 0.5 * 4 + 2, 0.5 * 2 + 1 = 4, 2.
        w = 0.6 - 0.4 = 0.2, b = 0.8 - 0.2 = 0.6.
     """
-    take(Momentum(0.5), 0.1, [
+    assert_steps(Momentum(0.5), 0.1, [
         (2, 1, 2, (0.6, 0.8), (4, 2)),
         (2, 1, 0.5, (0.2, 0.6), (4, 2)),
     ])  # fmt: skip
 
 
-def test_nesterov(take):
+@pytest.mark.parametrize(
+    "wrong", [(2, 1, 2.01, (0.6, 0.8), (4, 2)), (2, 1, 2, (0.61, 0.8), (4, 2)),
+              (2, 1, 2, (0.6, 0.8), (4, 2.1))], ids=["J", "w", "v"],
+)  # fmt: skip
+def test_a_wrong_number_is_found(assert_steps, wrong):
+    """In the cost, in the parameters, and in what the optimizer keeps."""
+    with pytest.raises(AssertionError):
+        assert_steps(Momentum(0.5), 0.1, [wrong])
+
+
+def test_nesterov(assert_steps):
     """The same, and the step is dw + 0.5 v.
 
     1. r = 2, J = 2; dw, db = 4, 2; v = 4, 2; the step is 4 + 2, 2 + 1 = 6, 3.
@@ -70,13 +80,13 @@ def test_nesterov(take):
        v = 0.5 * 4 + 1, 0.5 * 2 + 0.5 = 3, 1.5; the step is 1 + 1.5, 0.5 + 0.75 = 2.5, 1.25.
        w = 0.4 - 0.25 = 0.15, b = 0.7 - 0.125 = 0.575.
     """
-    take(Momentum(0.5, nesterov=True), 0.1, [
+    assert_steps(Momentum(0.5, nesterov=True), 0.1, [
         (2, 1, 2, (0.4, 0.7), (4, 2)),
         (2, 1, 0.125, (0.15, 0.575), (3, 1.5)),
     ])  # fmt: skip
 
 
-def test_rmsprop(take):
+def test_rmsprop(assert_steps):
     """rho 0.75, learning rate 0.5, and an epsilon of 3, outside of the root.
 
     1. x = 2, y = 1: r = 2, J = 2; dw, db = 4, 2.  v = 0.25 * 16, 0.25 * 4 = 4, 1.
@@ -87,13 +97,13 @@ def test_rmsprop(take):
        The step is 2 / (2 + 3), 1 / (1 + 3) = 0.4, 0.25.
        w = 0.6 - 0.2 = 0.4, b = 0.75 - 0.125 = 0.625.
     """
-    take(RMSprop(rho=0.75, epsilon=3.0), 0.5, [
+    assert_steps(RMSprop(rho=0.75, epsilon=3.0), 0.5, [
         (2, 1, 2, (0.6, 0.75), (4, 1)),
         (2, 0.95, 0.5, (0.4, 0.625), (4, 1)),
     ])  # fmt: skip
 
 
-def test_adam(take):
+def test_adam(assert_steps):
     """beta1 0.6, beta2 0.75, learning rate 0.5, and an epsilon of 6, outside of the root.
 
     1. x = 2, y = 1: r = 2, J = 2; dw, db = 4, 2.
@@ -107,20 +117,20 @@ def test_adam(take):
        The step is -1 / (4 + 6), -0.5 / (2 + 6) = -0.1, -0.0625.
        w = 0.8 + 0.05 = 0.85, b = 0.875 + 0.03125 = 0.90625.
     """
-    take(Adam(beta1=0.6, beta2=0.75, epsilon=6.0), 0.5, [
+    assert_steps(Adam(beta1=0.6, beta2=0.75, epsilon=6.0), 0.5, [
         (2, 1, 2, (0.8, 0.875), (1.6, 0.8), (4, 1)),
         (2, 4.475, 2, (0.85, 0.90625), (-0.64, -0.32), (7, 1.75)),
     ])  # fmt: skip
 
 
-def test_adamw(take):
+def test_adamw(assert_steps):
     """The same with weight decay 0.1: first w, and not b, loses 0.5 * 0.1 = 1/20 of itself.
 
     1. w = 0.95 - 0.2 = 0.75, b = 0.875.
     2. x = 2, y = 4.375: r = 1.5 + 0.875 - 4.375 = -2 as before, and so the means.
        w = 0.75 - 0.0375 + 0.05 = 0.7625, b = 0.90625.
     """
-    take(AdamW(weight_decay=0.1, beta1=0.6, beta2=0.75, epsilon=6.0), 0.5, [
+    assert_steps(AdamW(weight_decay=0.1, beta1=0.6, beta2=0.75, epsilon=6.0), 0.5, [
         (2, 1, 2, (0.75, 0.875), (1.6, 0.8), (4, 1)),
         (2, 4.375, 2, (0.7625, 0.90625), (-0.64, -0.32), (7, 1.75)),
     ])  # fmt: skip
@@ -129,7 +139,7 @@ def test_adamw(take):
 # --- penalty and clipping -----------------------------------------------------------------
 
 
-def test_l2(take):
+def test_l2(assert_steps):
     """l2 = 0.5, learning rate 0.1: J grows by w^2 / 4, dw by w / 2; nothing is said of b.
 
     1. x = 2, y = 1: r = 2, J = 2 + 0.25; dw, db = 4 + 0.5, 2.
@@ -137,27 +147,27 @@ def test_l2(take):
     2. x = 2, y = 0.9: r = 1.1 + 0.8 - 0.9 = 1, J = 0.5 + 0.55^2 / 4 = 0.575625;
        dw, db = 2 + 0.275, 1.  w = 0.55 - 0.2275 = 0.3225, b = 0.8 - 0.1 = 0.7.
     """
-    take(GradientDescent(), 0.1, [
+    assert_steps(GradientDescent(), 0.1, [
         (2, 1, 2.25, (0.55, 0.8)),
         (2, 0.9, 0.575625, (0.3225, 0.7)),
     ], l2=0.5)  # fmt: skip
 
 
-def test_l2_with_momentum(take):
+def test_l2_with_momentum(assert_steps):
     """The penalty's derivative is part of the gradient that the velocity sums: 0.5, 0.1 again.
 
     1. As before: dw, db = 4.5, 2; v = 4.5, 2; w = 0.55, b = 0.8.
     2. As before: dw, db = 2.275, 1; v = 2.25 + 2.275, 1 + 1 = 4.525, 2.
        w = 0.55 - 0.4525 = 0.0975, b = 0.8 - 0.2 = 0.6.
     """
-    take(Momentum(0.5), 0.1, [
+    assert_steps(Momentum(0.5), 0.1, [
         (2, 1, 2.25, (0.55, 0.8), (4.5, 2)),
         (2, 0.9, 0.575625, (0.0975, 0.6), (4.525, 2)),
     ], l2=0.5)  # fmt: skip
 
 
 @pytest.mark.parametrize("optimizer", [GradientDescent(), Momentum(0.0)], ids=repr)
-def test_clipping(take, optimizer):
+def test_clipping(assert_steps, optimizer):
     """clip_norm = 2.5, learning rate 0.1.
 
     1. x = 0.75, y = -2.25: r = 0.75 + 1 + 2.25 = 4, J = 8; dw, db = 3, 4, of length 5, which is
@@ -165,14 +175,14 @@ def test_clipping(take, optimizer):
     2. x = 0.75, y = 0.4375: r = 0.6375 + 0.8 - 0.4375 = 1, J = 0.5; dw, db = 0.75, 1, of length
        1.25, which stays.  w = 0.85 - 0.075 = 0.775, b = 0.8 - 0.1 = 0.7.
     """
-    take(optimizer, 0.1, [
+    assert_steps(optimizer, 0.1, [
         (0.75, -2.25, 8, (0.85, 0.8)),
         (0.75, 0.4375, 0.5, (0.775, 0.7)),
     ], clip_norm=2.5)  # fmt: skip
 
 
 @pytest.mark.parametrize("optimizer", [GradientDescent(), Momentum(0.0)], ids=repr)
-def test_what_is_clipped_has_the_penalty_in_it(take, optimizer):
+def test_what_is_clipped_has_the_penalty_in_it(assert_steps, optimizer):
     """l2 = 2, clip_norm = 2.5, learning rate 0.1.
 
     1. x = 0.25, y = -2.75: r = 0.25 + 1 + 2.75 = 4, J = 8 + 1; dw, db = 1 + 2, 4, of length 5:
@@ -181,7 +191,7 @@ def test_what_is_clipped_has_the_penalty_in_it(take, optimizer):
        dw, db = 0.5 + 1.7, 1, of length sqrt(4.84 + 1) < 2.5.
        w = 0.85 - 0.22 = 0.63, b = 0.8 - 0.1 = 0.7.
     """
-    take(optimizer, 0.1, [
+    assert_steps(optimizer, 0.1, [
         (0.25, -2.75, 9, (0.85, 0.8)),
         (0.5, 0.225, 1.2225, (0.63, 0.7)),
     ], l2=2.0, clip_norm=2.5)  # fmt: skip
@@ -204,7 +214,7 @@ X, Y = (2, 1), (1, 6)
     ],
     ids=["3 to 1", "3/4 to 1/4", "three copies", "one copy of weight 2", "one of weight 0"],
 )
-def test_weights(take, x, y, weights):
+def test_weights(assert_steps, x, y, weights):
     """x = 2, y = 1 of weight 3 and x = 1, y = 6 of weight 1; learning rate 0.1.
 
     1. r = 2, -4: J = (3 * 2 + 8) / 4 = 3.5; dw = (3 * 4 - 4) / 4 = 2, db = (3 * 2 - 4) / 4 = 0.5.
@@ -213,7 +223,7 @@ def test_weights(take, x, y, weights):
        dw = (3 * 3.1 - 4.25) / 4 = 1.2625, db = (3 * 1.55 - 4.25) / 4 = 0.1.
        w = 0.8 - 0.12625 = 0.67375, b = 0.95 - 0.01 = 0.94.
     """
-    take(GradientDescent(), 0.1, [(x, y, *step) for step in ON_PAPER], weights)
+    assert_steps(GradientDescent(), 0.1, [(x, y, *step) for step in ON_PAPER], weights)
 
 
 # --- dropout ------------------------------------------------------------------------------

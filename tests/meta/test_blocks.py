@@ -30,8 +30,11 @@ def program(page):
     return "\n".join(lines)
 
 
-def run(page, folder):
-    """Run a page's blocks in `folder`; errors name the page and its line."""
+def assert_runs(page, folder):
+    """Run the blocks of a page in `folder`, and return what they print.
+
+    Errors name the page and its line.
+    """
     (folder / page.name).write_text(program(page), encoding="utf-8")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("FASTNN_", "PYTHON"))}
     (folder / "empty").mkdir()
@@ -46,7 +49,7 @@ def run(page, folder):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks(page, tmp_path):
-    run(page, tmp_path)
+    assert_runs(page, tmp_path)
 
 
 def test_a_page_is_held_to_what_it_prints(tmp_path):
@@ -56,7 +59,7 @@ def test_a_page_is_held_to_what_it_prints(tmp_path):
     page.write_text("# Title\n\n" + "\n\n".join(f"```{block}\n```" for block in blocks) + "\n")
     (tmp_path / "run").mkdir()
     with pytest.raises(AssertionError, match=r'(?s)page.md", line 12.*AttributeError'):
-        run(page, tmp_path / "run")
+        assert_runs(page, tmp_path / "run")
 
 
 def test_the_readme_judges_itself(tmp_path):
@@ -64,6 +67,6 @@ def test_the_readme_judges_itself(tmp_path):
     text = (ROOT / "README.md").read_text()
     promised = re.search(r"^print\(.*net\.score\(.*test\].* # ([0-9.]+)$", text, re.MULTILINE)
     assert promised, "the first block prints its score, with the number in a comment"
-    printed = run(ROOT / "README.md", tmp_path).splitlines()[0]
+    printed = assert_runs(ROOT / "README.md", tmp_path).splitlines()[0]
     # Backends round differently, and training makes more of it: two digits of 359 in hand.
     assert float(printed) == pytest.approx(float(promised[1]), abs=2.5 / 359)

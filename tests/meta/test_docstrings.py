@@ -10,7 +10,6 @@ import pytest
 
 import fastnn
 
-HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 ROOMS = [
     "activations", "backends.choice", "backends.contract", "backends.levels", "backends.loading",
     "backends.report", "backends.threads", "datasets", "derivatives", "ensembles", "functional",
@@ -80,9 +79,8 @@ def test_examples_in_docstrings(backend, name):
     names = {"fastnn": fastnn, "np": np}
     results = doctest.testmod(module, extraglobs=names, optionflags=doctest.NORMALIZE_WHITESPACE)
     without = ["_kernels_numpy", "backends.contract", "history", "loop", "training"]
-    without += [] if HAS_MATPLOTLIB else ["plot"]
     without += ["estimators", *(f"estimators.{room}" for room in ESTIMATORS_WITHOUT)]
-    assert results.failed == 0 or name == "plot" and not HAS_MATPLOTLIB
+    assert results.failed == 0
     assert results.attempted > 0 or name in without
 
 

@@ -4,7 +4,7 @@ They lie beside the tests.  Beside a copy of the tests alone there is nothing to
 file is then left out, and the header of the run says so.
 """
 
-import importlib.util
+import os
 import subprocess
 import sys
 
@@ -21,9 +21,12 @@ FINDINGS = {
 }
 
 
-def run(path, folder):
+def run(path, folder, **environment):
     command = [sys.executable, path, "--output", folder]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=120,
+        env=os.environ | environment,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -32,12 +35,19 @@ def run(path, folder):
 def test_example(path, tmp_path):
     out = run(path, tmp_path)
     assert FINDINGS[path.name] in out
-    if importlib.util.find_spec("matplotlib"):
-        (picture,) = tmp_path.iterdir()
-        assert picture.suffix == ".png" and picture.stat().st_size > 5_000
-        assert f"wrote {picture}" in out
-    else:
-        assert "No picture" in out and "fastnn-kernels[plot]" in out
+    (picture,) = tmp_path.iterdir()
+    assert picture.suffix == ".png" and picture.stat().st_size > 5_000
+    assert f"wrote {picture}" in out
+
+
+@pytest.mark.parametrize("path", EXAMPLES[:1], ids=lambda path: path.name)
+def test_example_without_matplotlib(path, tmp_path):
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "matplotlib.py").write_text("raise ImportError('not here')")
+    (tmp_path / "out").mkdir()
+    out = run(path, tmp_path / "out", PYTHONPATH=str(tmp_path / "hidden"))
+    assert "No picture" in out and "fastnn-kernels[plot]" in out
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_every_example_is_known():

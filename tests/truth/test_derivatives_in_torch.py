@@ -43,15 +43,15 @@ def test_cost_and_gradients(backend, dtype, pair, weighted):
     hidden = HIDDEN[PAIRS.index(pair) % len(HIDDEN)], "tanh"
     case = NetworkCase((5, 17, 9, 3), hidden, *pair, 33)
     weights = network_checks.weights_of(case, dtype)[0] if weighted else None
-    compare_gradients(case, dtype, weights)
+    assert_gradients_of_torch(case, dtype, weights)
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_cost_and_gradients_of_every_shape(backend, case):
-    compare_gradients(case, np.float64)
+    assert_gradients_of_torch(case, np.float64)
 
 
-def compare_gradients(case, dtype, weights=None):
+def assert_gradients_of_torch(case, dtype, weights=None):
     net, (X, Y) = network_checks.mlp(case, dtype), network_checks.examples(case, dtype)
     twin = Twin(net)
     J, gradients = net.gradients(X, Y, weights)
@@ -61,6 +61,31 @@ def compare_gradients(case, dtype, weights=None):
     harness.assert_number_within("step", net.cost(X, Y, weights), J, dtype, case)
     expected_gradients = twin.gradient().astype(dtype)
     network_checks.assert_layers_within("step", case, gradients.vector, expected_gradients)
+
+
+def test_a_network_with_another_weight_is_told_apart(monkeypatch):
+    """What judges the derivatives would not pass those of a network that is another one."""
+    case = NetworkCase((5, 17, 9, 3), ("relu", "tanh"), "mse", "linear", 33)
+    right = network_checks.mlp
+
+    def other(case, dtype):
+        net = right(case, dtype)
+        calls.append(net)
+        return net
+
+    calls = []
+    monkeypatch.setattr(network_checks, "mlp", other)
+    init = Twin.__init__
+
+    def spoilt(self, net):
+        init(self, net)
+        net.parameter_vector[3] += 1e-3  # after the twin took its copy
+
+    monkeypatch.setattr(Twin, "__init__", spoilt)
+    for judge in (assert_gradients_of_torch, assert_jacobian_of_torch):
+        with pytest.raises(AssertionError):
+            judge(case, np.float64)
+    assert len(calls) == 2
 
 
 # --- back from the outputs, and to the inputs ---------------------------------------------
@@ -84,15 +109,15 @@ def test_backward(backend, dtype, output, of):
 @pytest.mark.parametrize("output", ACTIVATIONS)
 def test_jacobian(backend, dtype, output):
     hidden = HIDDEN[OUTPUTS.index(output) % len(HIDDEN)], "tanh"
-    compare_jacobians(NetworkCase((6, 17, 9, 4), hidden, "mse", output, 21), dtype)
+    assert_jacobian_of_torch(NetworkCase((6, 17, 9, 4), hidden, "mse", output, 21), dtype)
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_jacobian_of_every_shape(backend, case):
-    compare_jacobians(case._replace(m=min(case.m, 70)), np.float64)
+    assert_jacobian_of_torch(case._replace(m=min(case.m, 70)), np.float64)
 
 
-def compare_jacobians(case, dtype):
+def assert_jacobian_of_torch(case, dtype):
     net, (X, _) = network_checks.mlp(case, dtype), network_checks.examples(case, dtype)
     twin = Twin(net)
     each = torch.func.vmap(torch.func.jacrev(lambda x: twin.outputs(x[:, None])[1][:, 0]))
