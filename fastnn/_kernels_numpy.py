@@ -15,6 +15,9 @@ The contract
 * Kernels neither validate nor decide: the callers have checked everything.  What they
   are to compute they are told by specifications (``_specifications.py``): LayerSpec,
   LossSpec, UpdateSpec.  A code that is not in the tables is an error, never another row.
+  The exceptions look at whatever the user gave, in one call where many would take longer
+  than the work: ``accepts``, ``accepts_examples``, ``try_forward``, ``try_step``.  They
+  answer no (False or None), and leave it to the caller to convert or to say what is wrong.
 * NaN and infinity go through as IEEE arithmetic says.
 * m = 0 gives empty results, zero gradients and a cost of 0.0; a layer of width 0
   gives ``Z = b``.

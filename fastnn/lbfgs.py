@@ -17,7 +17,7 @@ from fastnn._specifications import Targets
 from fastnn.history import Recorder
 from fastnn.loop import Rule, Snapshot
 from fastnn.own_losses import cost_and_gradients
-from fastnn.parameters import ParameterDict
+from fastnn.parameters import of_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,9 +103,7 @@ class Minimization:
         vectors = optimizer.vectors_for(self.parameters)
         self.rule = Rule(optimizer, math.nan, None, optimizer.specification(l2), vectors)
         self.gradients = np.empty_like(self.parameters)
-        self.weights = np.zeros_like(self.parameters)
-        for name, view in ParameterDict(self.weights, net.layer_sizes).items():
-            view[...] = name[0] == "W"
+        self.weights = of_weights(net.layer_sizes)
         self.done = 0
 
     def train(self, epochs: int, report: Report | None, watch: Watch | None) -> History:

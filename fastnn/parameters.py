@@ -6,6 +6,7 @@ optimizer keeps its vectors and in which gradients lie.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache, wraps
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["ParameterDict", "flat", "runs"]
+__all__ = ["ParameterDict", "flat", "of_weights", "runs"]
 
 
 @lru_cache(maxsize=64)  # it is asked for at every look at the parameters
@@ -38,6 +39,19 @@ def runs(layer_sizes: tuple[int, ...]) -> tuple[tuple[str, slice, tuple[int, int
         found.append((f"b{l}", slice(middle, stop), (n_out, 1)))
         start = stop
     return tuple(found)
+
+
+def of_weights(layer_sizes: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return a flat vector with 1 for each weight, which penalties count, and 0 for each bias.
+
+    Examples
+    --------
+    >>> of_weights((1, 2))
+    array([1., 1., 0., 0.])
+    """
+    return np.concatenate(
+        [np.full(math.prod(shape), float(name[0] == "W")) for name, _, shape in runs(layer_sizes)]
+    )
 
 
 class ParameterDict(dict[str, "NDArray[Any]"]):

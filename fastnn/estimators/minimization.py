@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastnn import own_losses
 from fastnn.estimators.accounts import Account
 from fastnn.estimators.batches import ELEMENTS, dense_rows
+from fastnn.parameters import of_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,10 +61,7 @@ class Minimization:
         self.constant = 0.0
         if constants is not None:
             self.constant = float(np.average(constants, weights=weights))
-        self.has_penalty = np.zeros(self.w.shape)
-        views = type(net.parameters)(self.has_penalty, net.layer_sizes)
-        for name, view in views.items():
-            view[...] = name[0] == "W"
+        self.has_penalty = of_weights(net.layer_sizes)
         size = max(ELEMENTS // X.shape[1], 1) if hasattr(X, "toarray") else len(Y)
         self.parts = [slice(i, min(i + size, len(Y))) for i in range(0, len(Y), size)]
 
