@@ -25,7 +25,8 @@ cdef inline Operand rows_of(
     """a[row, k] = data[row * row_stride + k * depth_stride]."""
     cdef Operand a
     a.data, a.row_stride, a.tile_stride, a.packed = data, row_stride, row_stride, False
-    a.depth, a.depth_stride, a.segments, a.segment_stride = depth, depth_stride, 1, 0
+    a.depth, a.last_depth, a.depth_stride = depth, depth, depth_stride
+    a.segments, a.segment_stride = 1, 0
     return a
 
 
@@ -200,10 +201,11 @@ cdef inline Operand part_of(
     part.data = part.data + row * part.row_stride
     if part.segments > 1:
         part.data = part.data + start * part.segment_stride
+        part.last_depth = a.last_depth if stop == a.segments else a.depth
         part.segments = stop - start
     else:
         part.data = part.data + start * part.depth_stride
-        part.depth = stop - start
+        part.depth = part.last_depth = stop - start
     return part
 
 

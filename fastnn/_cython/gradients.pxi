@@ -18,11 +18,6 @@ cdef double tile_cycles(Py_ssize_t rows, Py_ssize_t lanes) noexcept nogil:
     return panels * (rows + DW_TRANSPOSE_CYCLES * PANEL)
 
 
-cdef inline Py_ssize_t examples_of(Py_ssize_t count) noexcept nogil:
-    """How many examples tiles sum over: whole panels, but for a single one."""
-    return count if count < PANEL else panels_of(count) * PANEL
-
-
 cdef int shape_of_dW(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t count) noexcept nogil:
     """The cheapest for `count` examples, by the cycles that were measured.
 
@@ -31,9 +26,8 @@ cdef int shape_of_dW(Py_ssize_t n_out, Py_ssize_t n_in, Py_ssize_t count) noexce
     when it is not in the L1 cache.
     """
     cdef Py_ssize_t padded = panels_of(count) * PANEL
-    cdef Py_ssize_t summed = examples_of(count)
-    cdef double lanes_in = summed * tile_cycles(n_out, n_in)
-    cdef double lanes_out = summed * tile_cycles(n_in, n_out) + DW_SCATTER_CYCLES * n_in * n_out
+    cdef double lanes_in = count * tile_cycles(n_out, n_in)
+    cdef double lanes_out = count * tile_cycles(n_in, n_out) + DW_SCATTER_CYCLES * n_in * n_out
     cdef bint near = n_in * padded * sizeof(real) < DW_NEAR_BYTES
     cdef double dots = n_in * n_out * (
         (DW_DOT_CYCLES if near else DW_FAR_DOT_CYCLES) * padded / PANEL + DW_DOT_END_CYCLES
@@ -78,7 +72,7 @@ cdef void add_dW(
     cdef Product p
     cdef Py_ssize_t first_tile, stop_tile, first, stop, group, width
     cdef Py_ssize_t panels = panels_of(count)
-    cdef Py_ssize_t depth = min(examples_of(count), <Py_ssize_t>PANEL)
+    cdef Py_ssize_t depth = min(count, <Py_ssize_t>PANEL)
     cdef real* transposed = scratch + PACKED_A_BYTES // sizeof(real)
     cdef Py_ssize_t lanes
     memset(&p, 0, sizeof(p))
@@ -91,6 +85,7 @@ cdef void add_dW(
         p.tiles.a = rows_of(dZ, PANEL, depth, 1)
         p.tiles.c_stride, p.tiles.c_lane = n_in, 1
     p.tiles.a.segments, p.tiles.a.segment_stride = panels, p.rows * PANEL
+    p.tiles.a.last_depth = count - max(0, panels - 1) * PANEL
     p.tiles.b, p.b_panel = transposed, panels * PANEL * PANEL
     p.c_panel = p.tiles.c_lane * PANEL
     p.tiles.epilogue, p.tiles.scale = ADD, scale

@@ -12,6 +12,7 @@ cdef struct Operand:
     Py_ssize_t tile_stride   # from tile to tile, for each row: row_stride, unless packed
     Py_ssize_t depth_stride
     Py_ssize_t depth
+    Py_ssize_t last_depth    # of the last segment
     Py_ssize_t segments
     Py_ssize_t segment_stride
     bint packed              # tile by tile: depth_stride is the tile's number of rows
@@ -124,7 +125,7 @@ cdef inline void microkernel "fastnn_microkernel"(
             right[i] = left[i]
         for segment in range(t.a.segments):
             a_k = t.a.data + tile * t.a_step + segment * t.a.segment_stride
-            k = t.a.depth
+            k = t.a.depth if segment + 1 < t.a.segments else t.a.last_depth
             while k >= parts:
                 for part in range(parts):
                     b_left = load(b + part * PANEL)
