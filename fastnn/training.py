@@ -411,9 +411,7 @@ class _Goal:
         shuffle = shuffle and batch_size < m
         if shuffle:
             checks.integer("the number of examples to shuffle", m, 1, 1 << 32)
-            if (
-                epochs > 1 and examples[0].nbytes <= max_memory
-            ):  # for one it takes as long as it saves
+            if examples[0].nbytes <= max_memory:
                 examples = net.engine.example_major(examples[0], batch_size), *examples[1:]
         pace = None
         if self.schedule is not None:
