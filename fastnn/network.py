@@ -29,7 +29,7 @@ from fastnn import (
 from fastnn._specifications import LayerSpec
 from fastnn.from_sklearn import from_sklearn
 from fastnn.io import saving
-from fastnn.parameters import ParameterDict, flat
+from fastnn.parameters import ParameterDict, flat, new_vector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,7 +153,7 @@ class MLP:
         scales = initializers.scales(
             init if given is None else "zeros", self._layer_sizes, rows, self._dtype
         )
-        self._vector = np.zeros(count, self._dtype)
+        self._vector = new_vector(count, self._dtype)
         weights = [view for name, view in self.parameters.items() if name[0] == "W"]
         initializers.fill(weights, scales, self._generator)
         self._bind()
@@ -534,14 +534,15 @@ class MLP:
             state["layer_sizes"], hidden, output, state["loss"], state["dropout"], state["dtype"]
         )
         self._generator = state["generator"]
-        # A memory map or a shared buffer may come back read-only, or in another byte order.
-        self._vector = np.require(state["vector"], self._dtype, ("C", "A", "W", "E"))
         count = checks.parameter_count(self._layer_sizes, self._dtype)
-        if self._vector.shape != (count,):
+        if np.shape(state["vector"]) != (count,):
             raise ValueError(
                 f"the state of an MLP {list(self._layer_sizes)} must have {count} parameters, "
-                f"got shape {self._vector.shape}"
+                f"got shape {np.shape(state['vector'])}"
             )
+        # A memory map or a shared buffer may come back read-only, or in another byte order.
+        self._vector = new_vector(count, self._dtype)
+        self._vector[:] = state["vector"]
         self.scaling = state["scaling"]
         self._bind()
 

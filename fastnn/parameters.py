@@ -18,9 +18,22 @@ from fastnn import checks
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-__all__ = ["ParameterDict", "flat", "of_weights", "runs"]
+__all__ = ["ParameterDict", "flat", "new_vector", "of_weights", "runs"]
+
+CACHE_LINE = 64  # bytes: of a row of W that begins on one, no register's load lies on two
+
+
+def new_vector(count: int, dtype: DTypeLike) -> NDArray[Any]:
+    """Return zeros for `count` parameters, aligned to a cache line.
+
+    NumPy aligns to 16 bytes: the products of one example with W took up to a third longer.
+    """
+    dtype = np.dtype(dtype)
+    memory = np.zeros(count * dtype.itemsize + CACHE_LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % CACHE_LINE
+    return memory[start : start + count * dtype.itemsize].view(dtype)
 
 
 @lru_cache(maxsize=64)  # it is asked for at every look at the parameters

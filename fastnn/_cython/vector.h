@@ -171,6 +171,19 @@ static inline vector split_exponent(vector x, vector *k)
     return (vector)((vector_bits)x - ((biased - EXPONENT_BIAS) << MANTISSA));
 }
 
+/* 0, 1, 2, ...: written out, since GCC 12 fills in a register of 64 bytes lane by lane, at run time,
+ * where a loop says what it holds.  What is computed from it below is a constant too. */
+#if FASTNN_VECTOR_BYTES == 16 && !REAL_IS_FLOAT
+#define FASTNN_LANE_NUMBERS {0, 1}
+#elif FASTNN_VECTOR_BYTES == (REAL_IS_FLOAT ? 16 : 32)
+#define FASTNN_LANE_NUMBERS {0, 1, 2, 3}
+#elif FASTNN_VECTOR_BYTES == (REAL_IS_FLOAT ? 32 : 64)
+#define FASTNN_LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7}
+#else
+#define FASTNN_LANE_NUMBERS {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+#endif
+static inline vector_bits lane_numbers(void) { return (vector_bits)FASTNN_LANE_NUMBERS; }
+
 /* The lanes of a, b that `pick` numbers: 0 ... LANES - 1 are a's, LANES ... are b's. */
 static inline vector shuffle(vector a, vector b, vector_bits pick)
 {
@@ -188,64 +201,45 @@ static inline vector shuffle(vector a, vector b, vector_bits pick)
 static inline real sum_lanes(vector v)
 {
 #pragma GCC unroll 4
-    for (int width = LANES / 2; width; width /= 2) {
-        vector_bits pick;
-#pragma GCC unroll 16
-        for (int l = 0; l < LANES; l++)
-            pick[l] = l ^ width;
-        v += shuffle(v, v, pick);
-    }
+    for (int width = LANES / 2; width; width /= 2)
+        v += shuffle(v, v, lane_numbers() ^ width);
     return v[0];
 }
 
-/* The sums of four registers, each added up as a butterfly: two, then four at a time. */
+/* The sums of four registers.  Lanes 1 apart are added first, then those 2 apart, two registers and
+ * then four at a time: within 16 bytes, where the shuffles are cheap; then the halves. */
 static inline void sum_lanes_of_4(const vector *v, real *sums)
 {
-    vector_bits even = {0}, odd = {0}, low = {0}, high = {0};
+    enum { CHUNK = 16 / sizeof(real) };
     if (LANES < 4) {
         for (int i = 0; i < 4; i++)
             sums[i] = sum_lanes(v[i]);
         return;
     }
-#pragma GCC unroll 16
-    for (int l = 0; l < LANES; l++) {
-        even[l] = l & 1 ? LANES + l - 1 : l;
-        odd[l] = l & 1 ? LANES + l : l + 1;
-        low[l] = l & 2 ? LANES + l - 2 : l;
-        high[l] = l & 2 ? LANES + l : l + 2;
-    }
-    vector a = shuffle(v[0], v[1], even) + shuffle(v[0], v[1], odd);
-    vector b = shuffle(v[2], v[3], even) + shuffle(v[2], v[3], odd);
-    vector sum = shuffle(a, b, low) + shuffle(a, b, high);
+    const vector_bits lane = lane_numbers();
+    const vector_bits chunk = lane & ~(bits)(CHUNK - 1), from_b = lane & (CHUNK / 2);
+    /* Four floats: a0 a2 b0 b2, and then of a01 a23 b01 b23 the same; two doubles: a0 b0, and then
+     * of a01 b01 a23 b23 the first two of each register. */
+    const vector_bits even = chunk + (CHUNK == 4 ? (lane & 1) * 2 : lane * 0) + from_b * (2 * LANES / CHUNK);
+    const vector_bits low = CHUNK == 4 ? even : lane + (lane & 2) * (LANES / 2 - 1);
+    const int step = CHUNK == 4 ? 1 : 2;
+    vector a = shuffle(v[0], v[1], even) + shuffle(v[0], v[1], even + 1);
+    vector b = shuffle(v[2], v[3], even) + shuffle(v[2], v[3], even + 1);
+    vector sum = shuffle(a, b, low) + shuffle(a, b, low + step);
 #pragma GCC unroll 4
-    for (int width = LANES / 2; width >= 4; width /= 2) {
-        vector_bits pick;
-#pragma GCC unroll 16
-        for (int l = 0; l < LANES; l++)
-            pick[l] = l ^ width;
-        sum += shuffle(sum, sum, pick);
-    }
+    for (int width = LANES / 2; width >= 4; width /= 2)
+        sum += shuffle(sum, sum, lane ^ width);
     memcpy(sums, &sum, 4 * sizeof(real));
-}
-
-/* 0, 1, 2, ... */
-static inline mask lane_numbers(void)
-{
-    mask lane;
-#pragma GCC unroll 16
-    for (int l = 0; l < LANES; l++)
-        lane[l] = l;
-    return lane;
 }
 
 /* v with all but its first, or its last, `count` lanes zero. */
 static inline vector keep_first(vector v, int count)
 {
-    return (vector)((mask)v & (lane_numbers() < (mask){0} + count));
+    return (vector)((mask)v & ((mask)lane_numbers() < (mask){0} + count));
 }
 static inline vector keep_last(vector v, int count)
 {
-    return (vector)((mask)v & (lane_numbers() >= (mask){0} + (LANES - count)));
+    return (vector)((mask)v & ((mask)lane_numbers() >= (mask){0} + (LANES - count)));
 }
 
 /* row[column[0]], row[column[1]], ...: LANES loads and their assembly, which beat the
@@ -268,14 +262,9 @@ static inline void touch(const real *p) { (void)*(const volatile real *)p; }
 static inline vector interleave(vector a, vector b, int unit, int upper)
 {
     enum { CHUNK = 16 / sizeof(real) };
-    vector_bits pick;
-#pragma GCC unroll 16
-    for (int l = 0; l < LANES; l++) {
-        int chunk = l / CHUNK * CHUNK, place = l % CHUNK / unit;
-        int from = chunk + upper * CHUNK / 2 + place / 2 * unit + l % unit;
-        pick[l] = place % 2 ? LANES + from : from;
-    }
-    return shuffle(a, b, pick);
+    const vector_bits lane = lane_numbers(), chunk = lane & ~(bits)(CHUNK - 1);
+    const vector_bits pair = (lane & (CHUNK - 1)) / (2 * unit), from_b = (lane / unit) & 1;
+    return shuffle(a, b, chunk + upper * CHUNK / 2 + pair * unit + lane % unit + from_b * LANES);
 }
 
 /* Half a register from low, half from high. */
@@ -329,18 +318,14 @@ __attribute__((noinline)) static void transpose_block(const real *const *rows, i
     }
 #pragma GCC unroll 4
     for (int s = CHUNK; s < HALF; s *= 2) {
-        vector_bits upper, lower;
-#pragma GCC unroll 16
-        for (int l = 0; l < LANES; l++) {
-            upper[l] = l & s ? LANES + l - s : l;
-            lower[l] = l & s ? LANES + l : l + s;
-        }
+        /* Where l & s is set b's lane l - s, else a's lane l; and s more. */
+        const vector_bits upper = lane_numbers() + (lane_numbers() & s) * (LANES / s - 1);
 #pragma GCC unroll 16
         for (int i = 0; i < LANES; i++)
             if (!(i & s)) {
                 vector a = row[i], b = row[i + s];
                 row[i] = shuffle(a, b, upper);
-                row[i + s] = shuffle(a, b, lower);
+                row[i + s] = shuffle(a, b, upper + s);
             }
     }
 #pragma GCC unroll 16
