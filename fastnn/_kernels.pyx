@@ -105,6 +105,7 @@ from _thread import start_new_thread
 from fastnn._specifications import SUM_TOLERANCE, Targets
 
 sched_getaffinity = getattr(os, "sched_getaffinity", None)  # not on every system
+pauses = (0.01, 0.3)  # seconds without helpers who were of no use: at first, at most; or None
 
 cnp.import_array()
 

@@ -1,8 +1,10 @@
 # Whole networks, a block of examples at a time: forward, and forward and backward.
 #
 # All threads of a team run the same loops.  Each takes its share of the panels forward and
-# backward, then a barrier, each sums its share of the gradients, a barrier again.  Which thread
-# does what changes no sum, so the bits are the same for any number of threads.
+# backward, then a barrier, each sums its share of the gradients, a barrier again.  Large batches of
+# small networks are cut into parts instead, which a thread does alone but for the addition of its
+# gradients (`run_parts`).  Which thread does what changes no sum, so the bits are the same for any
+# number of threads.
 
 
 # --- forward ------------------------------------------------------------------------------
@@ -137,6 +139,7 @@ cdef void backward_layer(
     cdef const real* A_prev = block.X
     cdef real* dZ_prev
     cdef Py_ssize_t first, stop
+    cdef Py_ssize_t summed = job.work.summed_columns
     share(panels_of(block.count), thread, job.control.team.size, &first, &stop)
     if l > 0:
         A_prev, dZ_prev = A_of(job, l - 1), dZ_of(job, l - 1)
@@ -150,11 +153,13 @@ cdef void backward_layer(
         backward_to_input(job, block, job.data.dX, first, stop, thread)
     team_barrier(job.control.team, thread)
     if target != NULL:
-        add_gradients(
-            dZ, layer.n_out, A_prev, layer.n_in, block.count,
-            block.features if l == 0 else NULL, scale, target + layer.W, target + layer.b,
-            scratch_of(job, thread), thread, job.control.team.size,
-        )
+        for first from 0 <= first < block.count by summed:
+            add_gradients(
+                dZ + first * layer.n_out, layer.n_out, A_prev + first * layer.n_in, layer.n_in,
+                min(summed, block.count - first), block.features if l == 0 else NULL, scale,
+                target + layer.W, target + layer.b, scratch_of(job, thread), thread,
+                job.control.team.size,
+            )
     team_barrier(job.control.team, thread)
 
 
@@ -165,10 +170,21 @@ cdef bint end_of_block(Job* job, Py_ssize_t count, int thread) noexcept nogil:
     return team_review(job.control.team, thread) or stopped(job)
 
 
-cdef double run_block(
-    Job* job, const Block* block, real scale, real* target, int thread, bint* over
+cdef void add_costs(const Workspace* work, Py_ssize_t count, double* cost) noexcept nogil:
+    """cost += that of each panel, of which those that are summed together are added first."""
+    cdef Py_ssize_t start, p
+    cdef double part
+    for start from 0 <= start < count by work.summed_columns:
+        part = 0
+        for p in range(start // PANEL, panels_of(min(start + work.summed_columns, count))):
+            part += work.panel_costs[p]
+        cost[0] += part
+
+
+cdef void run_block(
+    Job* job, const Block* block, real scale, real* target, int thread, double* cost, bint* over
 ) noexcept nogil:
-    """Return, to thread 0, the loss summed over a block; target += scale * gradients.
+    """cost += the loss summed over a block, for thread 0; target += scale * gradients.
 
     `target` is NULL (the cost alone), a vector of gradients, or the parameters themselves, with
     scale = -learning rate / examples: then this is the update too.
@@ -179,7 +195,6 @@ cdef double run_block(
     cdef bint backward = target != NULL
     cdef Output out
     cdef Py_ssize_t first, stop, l
-    cdef double cost = 0
     share(panels_of(block.count), thread, job.control.team.size, &first, &stop)
     forward_layers(job, block, backward, first, stop, thread)
     out.n, out.activation = plan.n_out, plan.layers[top].activation
@@ -193,10 +208,8 @@ cdef double run_block(
     else:
         team_barrier(job.control.team, thread)
     if thread == 0:
-        for l in range(panels_of(block.count)):
-            cost += job.work.panel_costs[l]
+        add_costs(&job.work, block.count, cost)
     over[0] = end_of_block(job, block.count, thread)
-    return cost
 
 
 cdef void pack_share(
@@ -246,6 +259,87 @@ cdef inline Block packed_block(Job* job, Py_ssize_t batch, Py_ssize_t count) noe
     return block
 
 
+cdef Job job_of_part(Job* job, Py_ssize_t part, int thread, team* alone) noexcept nogil:
+    """The job of one thread that has a part of every block to itself."""
+    cdef Job own = job[0]
+    cdef Workspace* work = &own.work
+    work.columns = work.summed_columns
+    cdef Py_ssize_t columns = part * work.columns
+    work.A += job.plan.features * columns
+    work.D += job.plan.D_features * columns
+    work.dZ += 2 * job.plan.widest_out * columns
+    work.X += job.plan.n_in * columns
+    work.Y += job.plan.n_out * columns
+    if job.data.weights != NULL:
+        work.weights += columns
+    work.panel_costs += panels_of(columns)
+    work.scratch = scratch_of(job, thread)
+    memset(alone, 0, sizeof(team))
+    alone.size = 1
+    own.control.team = alone
+    own.control.macs = PY_SSIZE_T_MIN  # Ctrl-C is not for this thread
+    return own
+
+
+cdef double run_part(
+    Job* job, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, Py_ssize_t place,
+    uint64_t step, real* gradients,
+) noexcept nogil:
+    """Return the loss summed over a part, whose place in its batch is given.  OUT: gradients."""
+    cdef double cost = 0
+    cdef bint over
+    cdef Block block
+    memset(gradients, 0, job.plan.n_parameters * sizeof(real))
+    pack_examples(job, order, first, count, count, 0)
+    block = packed_block(job, 0, count)
+    block.first, block.step = place, step
+    run_block(job, &block, 1, gradients, 0, &cost, &over)
+    return cost
+
+
+cdef void add_parts(
+    Job* job, Py_ssize_t parts, real scale, real* target, int thread
+) noexcept nogil:
+    """target += scale * gradients of each part, in their order: this thread's share."""
+    cdef Py_ssize_t part, first, stop, i
+    cdef const real* gradients = job.work.part_gradients
+    share(job.plan.n_parameters, thread, job.control.team.size, &first, &stop)
+    for part in range(parts):
+        for i in range(first, stop):
+            target[i] += scale * gradients[i]
+        gradients += job.plan.n_parameters
+
+
+cdef double run_parts(
+    Job* job, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, uint64_t step,
+    real scale, real* target, int thread, bint* over,
+) noexcept nogil:
+    """`run_blocks`, where each thread does its parts of a block alone."""
+    cdef team alone
+    cdef Job own
+    cdef Py_ssize_t done, start, part, parts
+    cdef Py_ssize_t columns = job.work.summed_columns
+    cdef double cost = 0
+    for done from 0 <= done < count by job.work.columns:
+        parts = (min(job.work.columns, count - done) + columns - 1) // columns
+        for part from thread <= part < parts by job.control.team.size:
+            own = job_of_part(job, part, thread, &alone)
+            start = done + part * columns
+            job.work.part_costs[part] = run_part(
+                &own, order, first + start, min(columns, count - start), start, step,
+                job.work.part_gradients + part * job.plan.n_parameters,
+            )
+        team_barrier(job.control.team, thread)
+        add_parts(job, parts, scale, target, thread)
+        if thread == 0:
+            for part in range(parts):
+                cost += job.work.part_costs[part]
+        over[0] = end_of_block(job, min(job.work.columns, count - done), thread)
+        if over[0]:
+            break
+    return cost
+
+
 cdef double run_blocks(
     Job* job, const uint32_t* order, Py_ssize_t first, Py_ssize_t count, uint64_t step,
     real scale, real* target, int thread, bint* over,
@@ -254,12 +348,14 @@ cdef double run_blocks(
     cdef Block block
     cdef Py_ssize_t done, width
     cdef double cost = 0
+    if job.work.parts > 0 and target != NULL:
+        return run_parts(job, order, first, count, step, scale, target, thread, over)
     for done from 0 <= done < count by job.work.columns:
         width = min(job.work.columns, count - done)
         pack_examples(job, order, first + done, width, width, thread)
         block = packed_block(job, 0, width)
         block.first, block.step = done, step
-        cost += run_block(job, &block, scale, target, thread, over)
+        run_block(job, &block, scale, target, thread, &cost, over)
         if over[0]:
             break
     return cost

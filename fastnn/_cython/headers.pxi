@@ -1,5 +1,8 @@
 # What the headers of this folder offer, in Cython's words.
 
+cdef extern from "Python.h" nogil:
+    Py_ssize_t PY_SSIZE_T_MIN
+
 cdef extern from "_cython/vector.h" nogil:
     ctypedef double real
     ctypedef real vector
@@ -68,6 +71,8 @@ cdef extern from "_cython/tuning.h" nogil:
         CHUNK_ELEMENTS
         MIN_MACS_FOR_THREADS
         MIN_MACS_PER_THREAD
+        MIN_MACS_PER_FAR_THREAD
+        MIN_MACS_PER_FAR_PART
         POLL_MACS
     double DW_HALF_PANEL_CYCLES
     double DW_TRANSPOSE_CYCLES
@@ -131,13 +136,14 @@ cdef extern from "_cython/team.h" nogil:
         int size
         int members
         int dissolved
+        int far
     void raise_flag(int* flag) noexcept
     bint is_raised(const int* flag) noexcept
     void team_barrier(team* t, int thread) noexcept
     int team_review(team* t, int thread) noexcept
     int team_claim(team* t) noexcept
     int team_join(team* t) noexcept
-    void team_open(team* t, int helpers, bint has_barriers) noexcept
+    void team_open(team* t, int helpers, bint has_barriers, bint pays_far) noexcept
     void team_cancel(team* t) noexcept
     void team_leave(team* t) noexcept
     void team_close(team* t) noexcept

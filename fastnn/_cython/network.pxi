@@ -40,20 +40,25 @@ cdef inline bint is_plain(X, int type_number, Py_ssize_t rows):
     )
 
 
-cdef bint are_apart(cnp.ndarray x, cnp.ndarray y):
-    """Whether the ranges of addresses of two arrays, neither empty, have nothing in common."""
-    cdef char* bounds[4]
-    cdef cnp.ndarray array
-    cdef Py_ssize_t reach
-    cdef int i, axis
-    for i in range(2):
-        array = x if i == 0 else y
-        bounds[2 * i] = bounds[2 * i + 1] = <char*>cnp.PyArray_DATA(array)
-        bounds[2 * i + 1] += cnp.PyArray_ITEMSIZE(array)
-        for axis in range(cnp.PyArray_NDIM(array)):
-            reach = (cnp.PyArray_DIM(array, axis) - 1) * cnp.PyArray_STRIDE(array, axis)
-            bounds[2 * i + (reach > 0)] += reach
-    return bounds[1] <= bounds[2] or bounds[3] <= bounds[0]
+cdef struct Span:
+    # The addresses of an array, from the first byte to the one behind the last.
+    const char* first
+    const char* stop
+
+
+cdef inline Span span_of(const Matrix* x) noexcept nogil:
+    """Of an array that is not empty."""
+    cdef Py_ssize_t down = (x.rows - 1) * x.row_stride
+    cdef Py_ssize_t along = (x.columns - 1) * x.column_stride
+    cdef Span span
+    span.first = <const char*>(x.data + min(down, 0) + min(along, 0))
+    span.stop = <const char*>(x.data + max(down, 0) + max(along, 0) + 1)
+    return span
+
+
+cdef inline bint are_apart(Span x, Span y) noexcept nogil:
+    """Whether two arrays have no byte in common, by their spans."""
+    return x.stop <= y.first or y.stop <= x.first
 
 
 cdef bint are_allowed(const Matrix* Y, int targets) noexcept nogil:
@@ -106,6 +111,7 @@ cdef class Network:
     cdef int targets           # what the loss allows
     cdef WorkingMemory memory
     cdef real* column          # two columns of activations for a single example
+    cdef Span span             # of the parameters
 
     def __cinit__(self, layers, loss, parameters):
         cdef Plan* plan = &self.plan
@@ -120,6 +126,8 @@ cdef class Network:
         unpack_layers(plan, layers)
         self.column = <real*>allocate(2 * (plan.widest + LANES))
         memset(self.column, 0, 2 * (plan.widest + LANES) * sizeof(real))
+        self.span.first = <const char*>plan.theta
+        self.span.stop = <const char*>(plan.theta + plan.n_parameters)
 
     def __dealloc__(self):
         release(self.plan.layers)
@@ -155,11 +163,13 @@ cdef class Network:
 
     cdef bint is_input(self, array, X, Py_ssize_t rows):
         """Whether an array is plain, finite, as long as X, and apart from the parameters."""
-        cdef Matrix x
-        if not is_plain(array, self.type_number, rows) or not are_apart(array, self.parameters):
+        if not is_plain(array, self.type_number, rows):
             return False
-        x = matrix(array)
-        return x.columns == cnp.PyArray_DIM(<cnp.ndarray>X, 1) and finite_matrix(&x)
+        cdef Matrix x = matrix(array)
+        return (
+            x.columns == cnp.PyArray_DIM(<cnp.ndarray>X, 1)
+            and are_apart(span_of(&x), self.span) and finite_matrix(&x)
+        )
 
     # --- forward ------------------------------------------------------------------------------
 
@@ -172,25 +182,25 @@ cdef class Network:
         cdef Matrix x = matrix(X)
         cdef Matrix a
         cdef cnp.npy_intp shape[2]
-        if out is not None:  # nothing is written before all of X has been looked at
-            if not self.can_write(out, X) or not finite_matrix(&x):
+        if out is not None:
+            if not is_plain(out, self.type_number, self.plan.n_out):
                 return None
             a = matrix(out)
-            self.forward_into(&x, &a, threads, False)
-            return out
+            # Nothing is written before all of X has been looked at.
+            if not (self.can_write(out, &a, &x) and (x.columns == 1 or finite_matrix(&x))):
+                return None
+            return out if self.forward_into(&x, &a, threads, x.columns == 1) else None
         shape[0], shape[1] = self.plan.n_out, x.columns
         result = cnp.PyArray_SimpleNew(2, shape, self.type_number)
         a = matrix(result)
         return result if self.forward_into(&x, &a, threads, True) else None
 
-    cdef bint can_write(self, out, X):
-        """Whether `out` can take A[L] of X as it is."""
+    cdef bint can_write(self, out, const Matrix* A, const Matrix* X) noexcept:
+        """Whether `out`, which is A, can take A[L] of X as it is."""
+        cdef Span span = span_of(A)
         return (
-            is_plain(out, self.type_number, self.plan.n_out)
-            and cnp.PyArray_DIM(<cnp.ndarray>out, 1) == cnp.PyArray_DIM(<cnp.ndarray>X, 1)
-            and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
-            and are_apart(out, X)
-            and are_apart(out, self.parameters)
+            A.columns == X.columns and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out)
+            and are_apart(span, span_of(X)) and are_apart(span, self.span)
         )
 
     def forward(self, X, A, int threads=1, masks=None):
@@ -214,15 +224,19 @@ cdef class Network:
     ) except -1:
         """Return whether A is there: not where X is to be checked and is not finite."""
         cdef Py_ssize_t j
+        if X.columns == 1:
+            return self.forward_example(X, 0, A, check_finite)
         if X.columns > MATVEC_EXAMPLES:
             return self.forward_blocks(X, A, threads, check_finite)
         if check_finite and not finite_matrix(X):
             return False
         for j in range(X.columns):
-            self.forward_example(X, j, A)
+            self.forward_example(X, j, A, False)
         return True
 
-    cdef void forward_example(self, const Matrix* X, Py_ssize_t j, const Matrix* A) noexcept:
+    cdef bint forward_example(
+        self, const Matrix* X, Py_ssize_t j, const Matrix* A, bint check_finite
+    ) noexcept:
         """Example j, held in two small buffers: a layer reads one and writes the other."""
         cdef const Plan* plan = &self.plan
         cdef const Layer* layer
@@ -230,11 +244,14 @@ cdef class Network:
         cdef real* z = x + plan.widest + LANES
         cdef Py_ssize_t l
         read_column(X, j, x)
+        if check_finite and not finite_line(x, plan.n_in):
+            return False
         for l in range(plan.n_layers):
             layer = &plan.layers[l]
             forward_column(layer, plan.theta + layer.W, plan.theta + layer.b, x, z, NULL)
             x, z = z, x
         write_column(x, j, A)
+        return True
 
     cdef int forward_blocks(
         self, const Matrix* X, const Matrix* A, int threads, bint check_finite
@@ -494,11 +511,14 @@ cdef class Network:
         job.plan = plan
         cut_batches(job)
         threads = useful_threads(
-            threads, min(work.columns, job.training.batch_size) * plan.macs, examples * plan.macs
+            threads, min(threads * work.columns, job.training.batch_size) * plan.macs,
+            examples * plan.macs,
         )
+        widen_block(job, threads)
+        job.control.pays_far = does_pay_far(job, threads)
         cdef Py_ssize_t packed = work.columns * work.packed_batches
         cdef bint trains = job.training.epochs > 0
-        cdef Room[13] rooms = [
+        cdef Room[15] rooms = [
             room(&work.A, plan.features * work.columns),
             room(&work.D, plan.D_features * work.columns),
             room(&work.dZ, 2 * plan.widest_out * work.columns),
@@ -511,12 +531,14 @@ cdef class Network:
             room(&work.Y, plan.n_out * packed),
             room(&work.weights, packed if job.data.weights != NULL else 0),
             room(<real**>&work.panel_costs, 2 * panels_of(work.columns)),
+            room(<real**>&work.part_costs, 2 * work.parts),
             room(<real**>&work.chunk_sums, 4 * chunks_of(plan.n_parameters) if trains else 0),
             room(&work.gradients, plan.n_parameters if trains else 0),
+            room(&work.part_gradients, work.parts * plan.n_parameters),
             room(&work.whole_epoch, plan.n_parameters + job.training.n_state if trains else 0),
             room(&work.scratch, threads * scratch_size()),
         ]
-        return self.run(job, run, threads, True, rooms, 13)
+        return self.run(job, run, threads, True, rooms, 15)
 
     cdef int run(
         self, Job* job, Run run, int threads, bint has_barriers, const Room* rooms, int count

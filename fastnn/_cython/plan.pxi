@@ -53,8 +53,10 @@ cdef struct Training:
 cdef struct Workspace:
     # The working memory of the call, and how the examples are cut to fit into it.
     Py_ssize_t columns            # of a block
+    Py_ssize_t summed_columns     # of it, of which gradients and costs are summed at a time
     bint batch_is_block           # else a batch has several blocks,
     Py_ssize_t packed_batches     # and so many batches are packed at a time: 1
+    Py_ssize_t parts              # of a block, that the threads take each alone; 0: they share it
     Py_ssize_t layer_buffer       # forward: elements of the panels of one layer
     real* A                       # panels of A of all layers; forward: two layer buffers a thread
     real* D                       # panels of the D that are kept
@@ -66,8 +68,10 @@ cdef struct Workspace:
     real* Y                       # backward: of dA
     real* weights
     real* gradients               # of a batch, where the update is not fused
+    real* part_gradients          # of each part
     real* whole_epoch             # the parameters when the epoch began, and the state
     double* panel_costs
+    double* part_costs
     double* chunk_sums            # see `take_step`: of two kinds, one after the other
     real* scratch                 # SCRATCH_BYTES for each thread
 
@@ -75,6 +79,7 @@ cdef struct Workspace:
 cdef struct Control:
     # The threads of the call, and whether they are to stop.
     team* team
+    bint pays_far                 # even with threads that share no cache
     Py_ssize_t macs               # since thread 0 last looked for Ctrl-C
     int interrupted               # an exception is set, to be raised by the caller
     int refused                   # forward: X is not finite; training: the end is not
@@ -195,6 +200,25 @@ cdef inline bint features_pay(const Plan* plan, Py_ssize_t batch_size) noexcept 
     )
 
 
+cdef inline Py_ssize_t sums_of(const Job* job, Py_ssize_t columns) noexcept nogil:
+    """How many sums of gradients a batch has in a block of so many columns."""
+    cdef Py_ssize_t most = job.work.summed_columns
+    return (min(columns, job.training.batch_size) + most - 1) // most
+
+
+cdef void widen_block(Job* job, int threads) noexcept nogil:
+    """Let a block of a large batch have a part for each thread: fewer barriers.
+
+    The sums of the parts stay apart, and are added in their order.  Where the gradients are less
+    to write and to read than what they are summed from, each thread does its parts alone.
+    """
+    cdef Workspace* work = &job.work
+    cdef Py_ssize_t parts = sums_of(job, threads * work.summed_columns)
+    work.columns *= parts
+    if parts > 1 and job.plan.n_parameters <= work.summed_columns * job.plan.features:
+        work.parts = parts
+
+
 cdef void cut_batches(Job* job) noexcept nogil:
     """Fill in the sizes of training, or of one pass forward and backward."""
     cdef const Plan* plan = job.plan
@@ -205,6 +229,7 @@ cdef void cut_batches(Job* job) noexcept nogil:
     cdef Py_ssize_t computed = plan.features + plan.D_features + 2 * plan.widest_out
     cdef Py_ssize_t room = TRAIN_BLOCK_BYTES
     work.columns = block_columns(batch, packed + computed, TRAIN_BLOCK_BYTES)
+    work.summed_columns = work.columns
     work.batch_is_block = batch <= work.columns
     work.packed_batches = 1
     work.has_features = (

@@ -23,6 +23,9 @@ typedef struct {
     int members;   /* helpers that were let in, once no more are */
     int open;
     int cancelled; /* known when `open` is set: there is nothing to do */
+    int asked;     /* see `is_far`: the caller's questions, and the first helper's answers */
+    int answered;
+    int far;       /* the caller found the helper too far away, and goes on alone */
     int claimed;   /* pieces of work that have been taken */
     int arrived;   /* at the present barrier */
     int barrier;   /* number of the present barrier */
@@ -104,19 +107,45 @@ static inline int team_review(team *t, int thread)
 /* The number of the next piece of work that nobody has taken. */
 static inline int team_claim(team *t) { return __atomic_fetch_add(&t->claimed, 1, __ATOMIC_RELAXED); }
 
+/* The first helper's side of `is_far`. */
+static inline void answer(team *t)
+{
+    for (int turn = 1; turn <= QUESTIONS && !__atomic_load_n(&t->open, __ATOMIC_ACQUIRE);)
+        if (__atomic_load_n(&t->asked, __ATOMIC_ACQUIRE) == turn)
+            __atomic_store_n(&t->answered, turn++, __ATOMIC_RELEASE);
+        else
+            pause_processor();
+}
+
 /* A helper comes: its number in the team, or 0 where it is too late or there is nothing to do. */
 static inline int team_join(team *t)
 {
     int before = __atomic_fetch_add(&t->enrolled, 1, __ATOMIC_ACQ_REL);
     if (before & CLOSED)
         return 0;
+    if (before == 0)
+        answer(t);
     wait_until(&t->open, 1);
     return t->cancelled ? 0 : before + 1;
 }
 
-/* The caller begins.  Where there are barriers it is with those of `helpers` that are there, else
- * they may come later. */
-static inline void team_open(team *t, int helpers, int has_barriers)
+/* Whether a word takes long to the first helper and back: its core shares no cache with this one,
+ * and what one thread writes and the other reads costs more than it should. */
+static inline int is_far(team *t)
+{
+    double began = seconds(), limit = QUESTIONS * FAR_SECONDS;
+    for (int turn = 1; turn <= QUESTIONS; turn++) {
+        __atomic_store_n(&t->asked, turn, __ATOMIC_RELEASE);
+        while (__atomic_load_n(&t->answered, __ATOMIC_ACQUIRE) != turn)
+            if (seconds() - began > limit)
+                return 1;
+    }
+    return 0;
+}
+
+/* The caller begins.  Where there are barriers it is with those of `helpers` that are there, and
+ * not too far if that matters; else they may come later. */
+static inline void team_open(team *t, int helpers, int has_barriers, int pays_far)
 {
     double began = seconds();
     t->size = 1 + helpers;
@@ -125,6 +154,9 @@ static inline void team_open(team *t, int helpers, int has_barriers)
                && seconds() - began < ENROLMENT_SECONDS)
             pause_processor();
         t->members = __atomic_fetch_or(&t->enrolled, CLOSED, __ATOMIC_ACQ_REL);
+        t->far = t->cancelled = t->members > 0 && !pays_far && is_far(t);
+        if (t->far)
+            t->members = 0;
         t->size = 1 + t->members;
     }
     t->began = seconds();

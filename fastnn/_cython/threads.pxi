@@ -24,6 +24,11 @@ cdef class Team:
         """Whether the caller sent the helpers home and went on alone."""
         return bool(self.team.dissolved)
 
+    @property
+    def far(self):
+        """Whether the caller found the first helper too far away, and went on alone."""
+        return bool(self.team.far)
+
     def __call__(self):
         cdef int thread
         with nogil:
@@ -31,6 +36,37 @@ cdef class Team:
             if thread:
                 self.run(self.job, thread)
                 team_leave(&self.team)
+
+
+# When a team is tried again after one that was dissolved, which lost some milliseconds, and how
+# long that pause was: it doubles from one such team to the next.  And when the cores are looked at
+# again that were too far from each other.  Read and written with the GIL.
+cdef double alone_until = 0
+cdef double pause = 0
+cdef double far_until = 0
+
+
+cdef bint is_pausing(const Job* job) except -1:
+    """Whether to do without helpers, who have shortly been of no use."""
+    global alone_until, far_until, pause
+    cdef double now = seconds()
+    if not pauses:
+        alone_until = far_until = pause = 0
+    return now < alone_until or (now < far_until and not job.control.pays_far)
+
+
+cdef int learn_from(const team* t) except -1:
+    """Let the next calls do without helpers for a while, where they were of no use."""
+    global alone_until, far_until, pause
+    first, longest = pauses
+    if t.far:
+        far_until = seconds() + <double>longest
+    elif t.dissolved:
+        pause = min(max(2 * pause, <double>first), <double>longest)
+        alone_until = seconds() + pause
+    else:
+        pause = 0
+    return 0
 
 
 cdef int run_team(Job* job, Run run, int threads, bint has_barriers) except -1:
@@ -42,7 +78,8 @@ cdef int run_team(Job* job, Run run, int threads, bint has_barriers) except -1:
     cdef team alone
     cdef Team together
     cdef int helpers = 0
-    if threads <= 1:
+    cdef bint pays_far = job.control.pays_far or not pauses
+    if threads <= 1 or (has_barriers and is_pausing(job)):
         memset(&alone, 0, sizeof(alone))
         alone.size = 1
         job.control.team = &alone
@@ -61,10 +98,21 @@ cdef int run_team(Job* job, Run run, int threads, bint has_barriers) except -1:
         team_cancel(&together.team)
         raise
     with nogil:
-        team_open(&together.team, helpers, has_barriers)
+        team_open(&together.team, helpers, has_barriers, pays_far)
         run(job, 0)
         team_close(&together.team)
+    if has_barriers and pauses:
+        learn_from(&together.team)
     return 0
+
+
+cdef bint does_pay_far(const Job* job, int threads) noexcept:
+    """Whether threads that share no cache are worth it."""
+    cdef Py_ssize_t columns = min(job.work.columns, job.training.batch_size)
+    cdef Py_ssize_t least = (
+        MIN_MACS_PER_FAR_PART if job.work.parts > 0 else MIN_MACS_PER_FAR_THREAD
+    )
+    return columns * job.plan.macs // threads >= least
 
 
 cdef int useful_threads(int threads, Py_ssize_t part, Py_ssize_t whole) except -1:

@@ -165,6 +165,8 @@ cdef double epoch_of_small_batches(
     cdef Py_ssize_t first, batch, count, start
     cdef double total, cost
     cdef double costs = 0
+    cdef real scale
+    cdef real* target
     cdef Block block
     for first from 0 <= first < m by together:
         if not is_packed:
@@ -178,17 +180,16 @@ cdef double epoch_of_small_batches(
             block.step = training.first_step + <uint64_t>step
             total = total_of(job.data.weights, order, start, count)
             scalars_of(training, step, scalars)
+            cost = 0
             if training.fused:
-                cost = run_block(
-                    job, &block, <real>(-scalars[0] / total), job.plan.theta, thread, over
-                ) / total
+                scale, target = <real>(-scalars[0] / total), job.plan.theta
             else:
+                scale, target = <real>1 / <real>total, job.work.gradients
                 clear_share(job, thread)
-                cost = run_block(
-                    job, &block, <real>1 / <real>total, job.work.gradients, thread, over
-                ) / total
+            run_block(job, &block, scale, target, thread, &cost, over)
             if over[0]:
                 return costs
+            cost /= total
             if not training.fused:
                 cost += take_step(job, scalars, total, thread)
             costs += share_of(training, count) * cost

@@ -79,6 +79,13 @@ enum {
     MIN_MACS_FOR_THREADS = 40000000,
     /* A barrier takes some microseconds: each thread needs so many multiply-adds between two. */
     MIN_MACS_PER_THREAD = 250000,
+    /* Where the cores of two threads share no cache, far more: those that share blocks read all that
+     * the other wrote.  Measured on two dies, whole calls: 0.5 of the speed of one thread at 0.3
+     * million, 0.8 at 3, 1.0 at 10.  Parts done alone have only their gradients in common. */
+    MIN_MACS_PER_FAR_THREAD = 6000000,
+    MIN_MACS_PER_FAR_PART = 1000000,
+    /* Words to and fro between two threads that tell how far they are. */
+    QUESTIONS = 16,
     /* Multiply-adds between two looks for Ctrl-C: some 20 ms at the slowest. */
     POLL_MACS = 100000000,
     /* Turns of a waiting loop before the processor is offered to others: some 10 microseconds,
@@ -98,6 +105,9 @@ enum {
 /* A helper that gets no processor would hold up the others: one that has not come by this time
  * is not let in. */
 #define ENROLMENT_SECONDS 1e-4
+/* From so long for a word to and fro, threads are far from each other.  Measured: 60 to 80 ns where
+ * the cores share a cache, 330 to 360 where not. */
+#define FAR_SECONDS 2e-7
 /* A team whose caller waits for more than this share of its time is dissolved; at one half, two
  * threads are no faster than one.  The share is that of the window of time (at first, of any
  * time), and waiting of less than WAITED_SECONDS in it is nothing. */

@@ -81,11 +81,14 @@ def install(monkeypatch, dtype):
     with fastnn.use_backend("cython"):
         module = fastnn.backends.current.kernels(np.dtype(dtype))
 
-        def install(office, processors=2):
+        def install(office, processors=2, pauses=None):
             monkeypatch.setattr(module, "start_new_thread", office.start)
             monkeypatch.setattr(module, "sched_getaffinity", lambda pid: set(range(processors)))
+            monkeypatch.setattr(module, "pauses", pauses)
             return office
 
+        install(Office())
+        outcome("gradients", dtype, 2)  # what teams of other tests have taught is forgotten
         yield install
 
 
@@ -152,23 +155,75 @@ def test_late_helpers(install, dtype, name):
     assert not any(team.members for team in office.requests)
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot confine threads")
-@pytest.mark.parametrize("name", ["fit", "fit in mini-batches"])
-def test_dissolved_team(install, dtype, name):
-    """Three threads on one processor mostly wait: the caller goes on alone, to the same bits."""
-    alone = outcome(name, dtype, 1)
+@contextmanager
+def one_processor():
+    """All threads on one processor, for the block."""
     allowed = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(allowed)})
     try:
-        for _ in range(ATTEMPTS):
-            office = install(Office(), processors=3)
-            assert outcome(name, dtype, 3) == alone
-            office.close()
-            if any(team.dissolved for team in office.requests):
-                return
+        yield
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def dissolve(install, dtype, name, alone, pauses=None):
+    """Let three threads on one processor mostly wait, until they are sent home."""
+    for _ in range(ATTEMPTS):
+        office = install(Office(), processors=3, pauses=pauses)
+        with one_processor():
+            assert outcome(name, dtype, 3) == alone
+        office.close()
+        if any(team.dissolved for team in office.requests):
+            return
     pytest.fail(f"no team was dissolved in {ATTEMPTS} calls")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot confine threads")
+@pytest.mark.parametrize("name", ["fit", "fit in mini-batches"])
+def test_dissolved_team(install, dtype, name):
+    """The caller goes on alone, to the same bits."""
+    dissolve(install, dtype, name, outcome(name, dtype, 1))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot confine threads")
+def test_pause_after_a_dissolved_team(install, dtype):
+    """The calls that follow ask for no helpers, who would only lose time again."""
+    alone = outcome("fit", dtype, 1)
+    dissolve(install, dtype, "fit", alone, pauses=(SECONDS, SECONDS))
+    office = install(Office(), pauses=(SECONDS, SECONDS))
+    assert outcome("fit", dtype, 2) == alone
+    assert not office.requests
+    office = install(Office(), pauses=None)
+    assert outcome("fit", dtype, 2) == alone
+    office.close()
+    assert office.requests
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cannot confine threads")
+def test_far_helpers(install, dtype):
+    """A helper that takes long to answer, as from a core that shares no cache, is not let in where
+    barriers follow close upon each other; nor asked for again at once."""
+
+    def cost(threads):
+        net, X, Y = make(dtype)
+        options = {"epochs": 12, "learning_rate": 0.01, "batch_size": 64, "seed": 1}
+        return net.fit(X, Y, threads=threads, **options).cost.tobytes()
+
+    alone = cost(1)
+    for _ in range(ATTEMPTS):
+        office = install(Office(), processors=3, pauses=(SECONDS, SECONDS))
+        with one_processor():
+            assert cost(3) == alone
+        office.close()
+        if any(team.far for team in office.requests):
+            break
+        assert office.requests
+    else:
+        pytest.fail(f"no helper was too far in {ATTEMPTS} calls")
+    assert not any(team.members for team in office.requests if team.far)
+    office = install(Office(), pauses=(SECONDS, SECONDS))
+    assert cost(2) == alone
+    assert not office.requests
 
 
 @pytest.mark.parametrize("started", [0, 1])

@@ -33,6 +33,7 @@ def main():
 def keep_teams(kernels):
     """The teams that will ask for helpers from now on."""
     teams, start = {}, kernels.start_new_thread
+    kernels.pauses = 0.0, 0.0
 
     def keep(team, arguments):
         teams[team] = True
