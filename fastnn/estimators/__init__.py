@@ -31,6 +31,7 @@ except ImportError as error:
     ) from error
 
 from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.constraints import InvalidParameterError
 from fastnn.estimators.regressor import MLPRegressor
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["InvalidParameterError", "MLPClassifier", "MLPRegressor"]

@@ -21,7 +21,8 @@ from sklearn.utils.validation import (
 import fastnn
 from fastnn import backends
 from fastnn.estimators.batches import Batches, as_kernels_take_them, outputs
-from fastnn.estimators.constraints import STOCHASTIC, hidden_layer_sizes
+from fastnn.estimators.constraints import STOCHASTIC, Kind, hidden_layer_sizes
+from fastnn.estimators.constraints import check as check_parameters
 from fastnn.estimators.epochs import Epochs
 from fastnn.estimators.minimization import Minimization
 from fastnn.estimators.restoring import Before
@@ -46,6 +47,8 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
     A class that derives from it says what its targets are (`_encoded`), what its outputs
     answer (`predict`), and how good the answers are (`_score`).
     """
+
+    _allowed: dict[str, tuple[Kind, ...]]
 
     loss_curve_: list[float]
     best_loss_: float | None
@@ -274,7 +277,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
     def _check_parameters(self) -> None:
         """Refuse parameters that are out of range; `get_config` may ask to trust them."""
         if not get_config()["skip_parameter_validation"]:
-            self._validate_params()
+            check_parameters(vars(self), self._allowed, type(self).__name__)
 
     def _refuse_for_lbfgs(self) -> None:
         for name, neutral in (("dropout", 0), ("schedule", None), ("clip_norm", None)):

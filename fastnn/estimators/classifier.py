@@ -127,7 +127,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     (array([0, 0]), True)
     """
 
-    _parameter_constraints = CLASSIFIER
+    _allowed = CLASSIFIER
 
     def __init__(
         self,

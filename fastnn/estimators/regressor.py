@@ -120,7 +120,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
     True
     """
 
-    _parameter_constraints = REGRESSOR
+    _allowed = REGRESSOR
 
     def __init__(
         self,

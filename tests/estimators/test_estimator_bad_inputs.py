@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
-from sklearn.utils._param_validation import InvalidParameterError
 
 import fastnn
+from fastnn.estimators import InvalidParameterError
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.normal(size=(20, 3))
