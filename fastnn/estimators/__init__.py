@@ -12,6 +12,7 @@ for the same numbers in the same order, and the losses, penalties and steps are 
 | `classifier`, `regressor` | the two estimators: targets, answers |
 | `base` | `fit`, `partial_fit`, the network underneath |
 | `constraints` | what the parameters may be |
+| `arguments` | what X, y and the weights of the examples may be |
 | `epochs` | the loop over the epochs, and what ends it |
 | `batches` | the examples of one call of the kernels |
 | `solvers` | the steps of Adam and of momentum as scikit-learn takes them |

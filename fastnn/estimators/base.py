@@ -10,16 +10,12 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils.validation import (
-    check_is_fitted,
-    check_non_negative,
-    column_or_1d,
-    validate_data,
-)
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 import fastnn
 from fastnn import backends
+from fastnn.estimators.arguments import SPARSE, checked_examples, checked_weights
 from fastnn.estimators.batches import Batches, as_kernels_take_them, outputs
 from fastnn.estimators.constraints import STOCHASTIC, Kind, hidden_layer_sizes
 from fastnn.estimators.constraints import check as check_parameters
@@ -36,9 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["MultilayerPerceptron", "has_partial_fit", "is_stochastic"]
-
-SPARSE = ["csr", "csc"]
-"""Kinds of sparse X that are taken as they are."""
 
 
 class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -148,12 +141,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         is_first = "coefs_" not in vars(self) or not (self.warm_start or incremental)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
-        X, y = validate_data(
-            self, X, y, accept_sparse=SPARSE, multi_output=True, reset=is_first,
-            dtype=(np.float64, np.float32), **self._checks_of_y(),
-        )  # fmt: skip
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = checked_examples(self, X, y, is_first, **self._checks_of_y())
         Y = self._encoded(y, incremental)
         weights = self._weights(sample_weight, X, y)
         if validation is not None:
@@ -290,26 +278,10 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
                 )
 
     def _weights(self, sample_weight: Any, X: Any, y: Any) -> NDArray[Any] | None:
-        """The weight of each example, or None: scikit-learn's checks, in its words."""
+        """The weight of each example, or None."""
         if sample_weight is None:
             return self._weights_of_classes(y)
-        m = X.shape[0]
-        if np.isscalar(sample_weight):
-            sample_weight = np.full(m, sample_weight)
-        weights = check_array(
-            sample_weight, ensure_2d=False, dtype=(np.float64, np.float32),
-            input_name="sample_weight",
-        )  # fmt: skip
-        if weights.ndim != 1:
-            raise ValueError(
-                f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected "
-                f"either a scalar value or a 1D array of length {m}."
-            )
-        if weights.shape != (m,):
-            raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(m,)}!")
-        check_non_negative(weights, "`sample_weight`")
-        if not weights.any():
-            raise ValueError("Sample weights must contain at least one non-zero number.")
+        weights = checked_weights(sample_weight, X.shape[0])
         of_classes = self._weights_of_classes(y)
         return np.asarray(weights if of_classes is None else weights * of_classes)
 
@@ -323,10 +295,7 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         """The examples that `fit` is given to look at, as `_score` takes them."""
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise TypeError(f"validation_data must be a pair (X, y), got {type(data).__name__}")
-        X, y = validate_data(
-            self, *data, accept_sparse=SPARSE, multi_output=True, reset=False,
-            dtype=(np.float64, np.float32), **self._checks_of_y(),
-        )  # fmt: skip
+        X, y = checked_examples(self, data[0], data[1], False, **self._checks_of_y())
         return X, self._decoded(self._known(y)), None
 
     def _split(self, X: Any, Y: Any, weights: Any) -> tuple[Any, Any, Any, Any]:

@@ -12,8 +12,10 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
+from fastnn.estimators.arguments import are_plain_labels
 from fastnn.estimators.base import MultilayerPerceptron, has_partial_fit
 from fastnn.estimators.constraints import CLASSIFIER
+from fastnn.metrics import decide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -308,8 +310,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
     def _encoded(self, y: Any, incremental: bool) -> NDArray[Any]:
         """The targets, (m, n_outputs) of bool; the classes are kept, or checked."""
         if "classes_" not in vars(self) or not (self.warm_start or incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
-            self.classes_ = self._label_binarizer.classes_
+            if are_plain_labels(y):
+                self.classes_, self._label_binarizer = np.unique(y), None
+            else:
+                self._label_binarizer = LabelBinarizer().fit(y)
+                self.classes_ = self._label_binarizer.classes_
             return self._known(y)
         if self.warm_start and set(classes := unique_labels(y)) != set(self.classes_):
             raise ValueError(
@@ -330,7 +335,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. "
                 f"'y' has {classes}."
             )
-        Y: NDArray[Any] = self._label_binarizer.transform(y).astype(bool)
+        Y: NDArray[Any] = self._binarizer().transform(y).astype(bool)
         return Y
 
     def _decoded(self, Y: NDArray[Any]) -> NDArray[Any]:
@@ -338,9 +343,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         if Y.shape[1] == 1 and len(self.classes_) == 2:
             return np.asarray(self.classes_.take((Y[:, 0] > 0.5).astype(np.intp)))
         if self._output_activation() == "softmax":
-            return np.asarray(self.classes_.take(Y.argmax(axis=1)))
-        labels: NDArray[Any] = self._label_binarizer.inverse_transform(Y)
+            return np.asarray(self.classes_.take(decide(Y.T, "class")))
+        labels: NDArray[Any] = self._binarizer().inverse_transform(Y)
         return labels
+
+    def _binarizer(self) -> LabelBinarizer:
+        """scikit-learn's, of the labels; plain ones can nearly always do without it."""
+        return self._label_binarizer or LabelBinarizer().fit(self.classes_)
 
     def _score(self, A: NDArray[Any], y: NDArray[Any], weights: Any) -> float:
         answers = self._decoded(A.T)
@@ -349,7 +358,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         return float(accuracy_score(y, answers, sample_weight=weights))
 
     def _output_activation(self) -> str:
-        is_multiclass = self._label_binarizer.y_type_ == "multiclass"
+        is_multiclass = len(self.classes_) > 2
+        if self._label_binarizer is not None:
+            is_multiclass = self._label_binarizer.y_type_ == "multiclass"
         return "softmax" if is_multiclass else "logistic"
 
     def _strata(self, Y: NDArray[Any]) -> NDArray[Any] | None:

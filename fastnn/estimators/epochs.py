@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Epochs:
         is_own = net.loss_row.function is not None
         self.kernel = own_losses.trainer(net) if is_own else self.account.engine.train
         self.constants = self.account.constants(batches.Y)
-        self.order = np.arange(batches.m) if estimator.shuffle else None
+        self.order = np.arange(batches.m) if self._draws() else None
         self.seed = int(random_state.randint(1 << 31)) if any(net.dropout) else 0
         self.longest = np.inf if estimator.clip_norm is None else float(estimator.clip_norm)
         self.pace = pace_of(estimator, solver, estimator.max_iter * batches.steps, net.dtype)
@@ -115,14 +116,28 @@ class Epochs:
         patience = estimator.n_iter_no_change + 1 - estimator._no_improvement_count
         return int(max(min(patience, ORDER_ELEMENTS // self.batches.m), 1))
 
+    def _draws(self) -> bool:
+        """Whether orders are drawn: where they matter, or a generator of the user's goes on."""
+        estimator = self.estimator
+        is_private = isinstance(estimator.random_state, Integral)
+        return estimator.shuffle and not (self.batches.steps == 1 and is_private)
+
+    def _orders(self, count: int) -> NDArray[np.uint32] | None:
+        """The orders of the examples in the next epochs, (count, m).
+
+        None where they do not matter: that of a single batch is no more than that of its sums.
+        """
+        if self.order is None:
+            return None
+        orders = np.empty((count, self.batches.m), np.uint32)
+        for row in orders:
+            self.random_state.shuffle(self.order)
+            row[:] = self.order
+        return None if self.batches.steps == 1 else orders
+
     def _train(self, count: int) -> Iterable[float]:
         """Train for some epochs, and return the loss of each: the mean over the examples."""
-        order = None
-        if self.order is not None:
-            order = np.empty((count, self.batches.m), np.uint32)
-            for row in order:
-                self.random_state.shuffle(self.order)
-                row[:] = self.order
+        order = self._orders(count)
         if self.batches.is_in_parts:
             return [self._epoch_in_parts(order)]
         batches, costs = self.batches, np.full(count, np.nan)

@@ -162,6 +162,50 @@ def test_layouts_of_every_kind():
             np.testing.assert_array_equal(again.predict_proba(x), wanted.predict_proba(X))
 
 
+@pytest.mark.parametrize(
+    "y", [Y, Y.astype("u1"), Y.astype(">i8"), 3 - 2 * Y, Y > 0, Y * 0 + 7], ids=range(6)
+)
+def test_plain_labels(y):
+    """Arrays of whole numbers are encoded here; their classes are those of scikit-learn's way."""
+    plain, listed = classifier(max_iter=3).fit(X, y), classifier(max_iter=3).fit(X, y.tolist())
+    wanted = theirs.MLPClassifier((12,), max_iter=3, random_state=0).fit(X, y)
+    assert plain.classes_.dtype == wanted.classes_.dtype
+    for other in (listed, wanted):
+        np.testing.assert_array_equal(plain.classes_, other.classes_)
+        np.testing.assert_array_equal(plain.predict(X), other.predict(X))
+        assert plain.out_activation_ == other.out_activation_
+    np.testing.assert_array_equal(plain.coefs_[0], listed.coefs_[0])
+
+
+def test_plain_arrays_and_names():
+    """Names of features are forgotten with a fit on an array, and missed in a call between."""
+    pandas = pytest.importorskip("pandas")
+    model = classifier(max_iter=3).fit(pandas.DataFrame(X, columns=list("abcd")), Y)
+    assert list(model.feature_names_in_) == list("abcd")
+    with pytest.warns(UserWarning, match="X does not have valid feature names"):
+        model.partial_fit(X, Y)
+    model.fit(X[:, :3], Y)
+    assert model.n_features_in_ == 3 and not hasattr(model, "feature_names_in_")
+
+
+# --- the generator ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [40, 150])
+@pytest.mark.parametrize("cls", ["MLPClassifier", "MLPRegressor"])
+def test_a_generator_goes_on_as_in_scikit_learn(cls, batch_size):
+    """Also where the order of the examples does not matter, and only then is it not drawn."""
+    after, settings = [], {"batch_size": batch_size, "max_iter": 7}
+    for module in (fastnn, theirs):
+        generator = np.random.RandomState(4)
+        model = getattr(module, cls)(random_state=generator, **settings).fit(X, Y)
+        after.append(generator.randint(1 << 30, size=3).tolist())
+        if module is fastnn:
+            again = getattr(module, cls)(random_state=4, **settings).fit(X, Y)
+            np.testing.assert_array_equal(again.coefs_[0], model.coefs_[0])
+    assert after[0] == after[1]
+
+
 # --- further parameters -------------------------------------------------------------------
 
 

@@ -13,8 +13,8 @@ import fastnn
 ROOMS = [
     "activations", "backends.choice", "backends.contract", "backends.levels", "backends.loading",
     "backends.report", "backends.threads", "datasets", "derivatives", "ensembles", "functional",
-    "estimators", "estimators.accounts", "estimators.base", "estimators.batches",
-    "estimators.classifier", "estimators.constraints", "estimators.epochs",
+    "estimators", "estimators.accounts", "estimators.arguments", "estimators.base",
+    "estimators.batches", "estimators.classifier", "estimators.constraints", "estimators.epochs",
     "estimators.minimization", "estimators.regressor", "estimators.restoring",
     "estimators.solvers", "from_sklearn", "history", "initializers", "io.arrays", "io.atomic",
     "io.document", "io.errors", "io.formats", "io.generators", "io.loading", "io.npz",
