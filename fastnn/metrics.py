@@ -40,6 +40,9 @@ BLOCK = 1 << 14
 BLOCK_ELEMENTS = 1 << 22
 """Elements of X that are taken at a time, but one example at least."""
 
+MANY = 1000
+"""Columns from which on some steps along whole rows take less time than one for each column."""
+
 
 # --- what a network answers ---------------------------------------------------------------
 
@@ -177,7 +180,20 @@ def decide(A: NDArray[Any], answer: str) -> NDArray[Any]:
     """
     if answer == "yes or no":
         return (A > 0.5).astype(np.intp)
-    return A.argmax(axis=0) if answer == "class" else A
+    return _row_of_largest(A) if answer == "class" else A
+
+
+def _row_of_largest(A: NDArray[Any]) -> Any:
+    """``A.argmax(axis=0)``, of many columns in a third of the time: NumPy's looks at them one by
+    one, in a copy of A, this at all of them in each step, along the rows as they lie."""
+    if A.ndim < 2 or A.shape[1] < MANY or not A.flags.c_contiguous:
+        return A.argmax(axis=0)
+    n = len(A)
+    marks = np.arange(n, 0, -1, dtype=np.min_scalar_type(n))[:, np.newaxis]  # the first: n
+    found = (marks * (A == A.max(axis=0))).max(axis=0)
+    if not found.all():  # nothing equals NaN
+        return A.argmax(axis=0)
+    return n - found.astype(np.intp)
 
 
 def accuracy(blocks: Blocks) -> float:

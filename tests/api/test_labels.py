@@ -8,6 +8,7 @@ import pytest
 from support import harness
 
 import fastnn
+from fastnn import metrics
 
 CALLS = {
     "cost": lambda net, X, Y: np.array(net.cost(X, Y)),
@@ -59,6 +60,18 @@ def test_classes_are_one_hot(backend, dtype, make):
     net, X = scene("softmax", 3, dtype)
     labels = [0, 2, 1, 1, 0, 2, 2, 2, 0, 1]
     assert_same(net, (X, make(labels)), (X, np.eye(3, dtype=dtype)[:, labels]))
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 300])
+def test_the_class_of_many_examples(n):
+    """From so many on another way is gone; it finds what NumPy's argmax does, also of ties."""
+    A = np.random.default_rng(n).integers(0, 4, (n, metrics.MANY)).astype(float)
+    for some in (A, A[:, 1:], A[::-1], np.asfortranarray(A)):
+        found = metrics.decide(some, "class")
+        assert found.dtype == np.intp
+        np.testing.assert_array_equal(found, some.argmax(axis=0))
+    A[n // 2, 3] = np.nan
+    np.testing.assert_array_equal(metrics.decide(A, "class"), A.argmax(axis=0))
 
 
 def test_two_classes_may_be_true_and_false(backend, dtype):
