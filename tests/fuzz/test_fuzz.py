@@ -1,5 +1,9 @@
 """A short run of the fuzzer, and what it is worth; ``nox -s fuzz`` has the long one."""
 
+import os
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+
 import fuzz_files
 import mutation
 import pytest
@@ -45,3 +49,17 @@ def test_what_leaks_is_found_and_kept(monkeypatch, tmp_path, error):
 
 def test_one_seed_gives_the_same_inputs():
     assert fuzz_files.fuzz(300, seed=3) == fuzz_files.fuzz(300, seed=3)
+
+
+def test_any_number_of_processes_judges_the_same(monkeypatch):
+    monkeypatch.setattr(fuzz_files, "PORTION", 200)
+    wanted = fuzz_files.fuzz(200, "4.0") + fuzz_files.fuzz(100, "4.1")
+    for cores in (1, 2):
+        monkeypatch.setattr(fuzz_files, "cores", lambda cores=cores: cores)
+        assert fuzz_files.fuzz_in_processes(300, seed=4) == wanted
+
+
+def test_a_process_that_dies_is_noticed(monkeypatch):
+    monkeypatch.setattr(fuzz_files, "limit_memory", partial(os._exit, 1))
+    with pytest.raises(BrokenProcessPool):
+        fuzz_files.fuzz_in_processes(300, seed=4)
