@@ -364,8 +364,11 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         return "softmax" if is_multiclass else "logistic"
 
     def _strata(self, Y: NDArray[Any]) -> NDArray[Any] | None:
-        """What each part of the examples has the same share of: not of several outputs."""
-        return Y if Y.shape[1] == 1 else None
+        """What each part of the examples has the same share of: not of several outputs.
+
+        As text: scikit-learn makes the same of a Y of two dimensions, row by row.
+        """
+        return Y[:, 0].astype(str) if Y.shape[1] == 1 else None
 
     def _weights_of_classes(self, y: Any) -> NDArray[Any] | None:
         if self.class_weight is None:
