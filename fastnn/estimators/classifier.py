@@ -282,6 +282,38 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):  # type: ignore[misc
         P = self.predict_proba(X)
         return np.asarray(np.log(P, out=P))
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the share of the examples whose answer is right.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (m, n_features)
+        y : array-like of shape (m,) or (m, n_classes)
+            The true labels.
+        sample_weight : array-like of shape (m,), optional
+
+        Returns
+        -------
+        score : float
+            From 0 to 1.  Where an example has several labels, all of them must be right.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `predict`; or y does not fit X.
+
+        Examples
+        --------
+        >>> X, y = [[0.0], [1.0]], [False, True]
+        >>> fastnn.MLPClassifier((4,), solver="lbfgs", random_state=0).fit(X, y).score(X, y)
+        1.0
+        """
+        answers = self.predict(X)
+        if sample_weight is None and are_plain_labels(y) and are_plain_labels(answers):
+            if len(y) == len(answers):  # a search scores as often as it fits
+                return float((answers == y).mean())
+        return float(accuracy_score(y, answers, sample_weight=sample_weight))
+
     # --- what the base asks for -----------------------------------------------------------
 
     def _checks_of_y(self) -> dict[str, Any]:

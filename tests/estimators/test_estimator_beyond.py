@@ -175,6 +175,12 @@ def test_plain_labels(y):
         np.testing.assert_array_equal(plain.predict(X), other.predict(X))
         assert plain.out_activation_ == other.out_activation_
     np.testing.assert_array_equal(plain.coefs_[0], listed.coefs_[0])
+    for true in (y, y.tolist(), y + np.uint8(1), y.astype(float)):
+        assert plain.score(X, true) == accuracy_score(true, plain.predict(X))
+    weights = np.arange(150)
+    assert plain.score(X, y, weights) == accuracy_score(y, plain.predict(X), sample_weight=weights)
+    with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[149, 150\]"):
+        plain.score(X, y[1:])
 
 
 def test_plain_arrays_and_names():

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import importlib.util
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -87,3 +88,18 @@ def test_examples_in_docstrings(backend, name):
 def test_example_of_the_package(backend):
     results = doctest.testmod(fastnn)
     assert (results.failed, results.attempted) == (0, 5)
+
+
+def test_the_estimators_describe_what_they_share_alike():
+    """Each for itself, so that either `help` has it all; so nothing may go astray."""
+    described = [
+        dict(re.findall(r"^(\w[\w, ]*) : (.*(?:\n    .*)*)", inspect.getdoc(cls), re.MULTILINE))
+        for cls in (fastnn.MLPClassifier, fastnn.MLPRegressor)
+    ]
+    shared = [name for name in described[0] if name in described[1] and name != "loss"]
+    assert len(shared) > 30
+    for name in shared:
+        assert described[0][name] == described[1][name], name
+    for cls, names in zip((fastnn.MLPClassifier, fastnn.MLPRegressor), described, strict=True):
+        each = ", ".join(names).split(", ")
+        assert set(inspect.signature(cls).parameters) <= set(each)
