@@ -188,10 +188,10 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
         if validation is not None:
             self._begin_scores()
             x, decoded, weights_of_scores = validation
+            judge = self._judge(decoded, weights_of_scores)
 
             def score() -> float:
-                A = outputs(network, x, threads)
-                return float(self._score(A, decoded, weights_of_scores))
+                return judge(outputs(network, x, threads))
 
         m, size = Y.shape[0], self.batch_size
         if size == "auto":
@@ -297,6 +297,10 @@ class MultilayerPerceptron(BaseEstimator):  # type: ignore[misc]  # scikit-learn
             raise TypeError(f"validation_data must be a pair (X, y), got {type(data).__name__}")
         X, y = checked_examples(self, data[0], data[1], False, **self._checks_of_y())
         return X, self._decoded(self._known(y)), None
+
+    def _judge(self, y: NDArray[Any], weights: Any) -> Callable[[NDArray[Any]], float]:
+        """What tells how good outputs are, epoch after epoch, of the same examples."""
+        return lambda A: float(self._score(A, y, weights))
 
     def _split(self, X: Any, Y: Any, weights: Any) -> tuple[Any, Any, Any, Any]:
         """The training part of the examples, and what is held out of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from fastnn.estimators.constraints import REGRESSOR
 from fastnn.metrics import r_squared
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = ["MLPRegressor"]
@@ -235,6 +238,21 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):  # type: ignore[misc]
         if weights is None:
             return r_squared([(A, y.T)])
         return float(r2_score(y, A.T, sample_weight=weights))
+
+    def _judge(self, y: NDArray[Any], weights: Any) -> Callable[[NDArray[Any]], float]:
+        """R^2 of a single output, where the half of it that is of y alone is done once."""
+        judge = super()._judge(y, weights)
+        target = y[:, 0].astype(np.float64)
+        total = float(np.square(target - target.mean()).sum())
+        if weights is not None or y.shape[1] > 1 or (y == y[0]).all() or not 0 < total < np.inf:
+            return judge
+
+        def r_squared_of(A: NDArray[Any]) -> float:
+            error = target - A[0]
+            found = 1 - float(error @ error) / total
+            return found if math.isfinite(found) else judge(A)
+
+        return r_squared_of
 
     def _output_activation(self) -> str:
         return "exp" if self.loss == "poisson" else "identity"

@@ -346,6 +346,29 @@ def test_validation_data(make):
     assert stopped.t_ == 75 * stopped.n_iter_
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize(
+    "y", [Y, Y * 0 + 2, 1e-9 * Y, Y + 1e8, np.stack([Y, X[:, 0]], 1)],
+    ids=["plain", "constant", "tiny", "far", "two outputs"],
+)  # fmt: skip
+def test_validation_scores_of_numbers(y, dtype):
+    """What is of y alone is done once, where that is safe; it is R^2 all the same."""
+    y = y.astype(float)
+    looked = regressor(max_iter=3).fit(X.astype(dtype), y, validation_data=(X.astype(dtype), y))
+    wanted = r2_score(y, looked.predict(X.astype(dtype)))
+    bound = 1e-9 if dtype == "f8" else 1e-4
+    assert looked.validation_scores_[-1] == pytest.approx(wanted, rel=bound, abs=bound)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
+def test_validation_scores_that_overflow():
+    """Outputs that are no numbers count nan, as in scikit-learn; what is only far off does not."""
+    for scale, wanted in ((1e200, -np.inf), (np.inf, np.nan)):
+        model = regressor(max_iter=1).fit(X, Y)
+        judge = model._judge(Y[:, np.newaxis].astype(float), None)
+        assert np.array_equal(judge(np.full((1, 150), scale)), wanted, equal_nan=True)
+
+
 def test_scores_are_those_of_scikit_learn():
     weights = np.random.RandomState(0).uniform(0, 1, 150)
     for model, metric, y in (
