@@ -12,8 +12,8 @@ PEAK = """
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
-    from fastnn import _kernels_numpy
-    _kernels_numpy.GATHER_BLOCK = 1 << 18  # what it gathers at a time: bounded, here by less
+    from fastnn._numpy import blocks
+    blocks.GATHER_BLOCK = 1 << 18  # what it gathers at a time: bounded, here by less
 
     m = 400_000
     rng = np.random.default_rng(0)

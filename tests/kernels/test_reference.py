@@ -11,6 +11,7 @@ from support.tables import CURVES, FROM_Z, NETWORKS, PAIRS, SLOPE, TOLERANCES, N
 
 import fastnn
 from fastnn import _kernels_numpy as reference
+from fastnn._numpy import blocks
 from fastnn._numpy.random import mask
 from fastnn._specifications import UpdateSpec
 
@@ -221,8 +222,8 @@ def test_blocks_change_nothing(dtype, monkeypatch):
         A = np.empty((3, 61), dtype)
         net.forward(X, A)
         results.append((A, *network_checks.trained(reference, case, dtype, 5, batch_size=8)))
-        monkeypatch.setattr(reference, "BLOCK", 9 * 20)
-        monkeypatch.setattr(reference, "GATHER_BLOCK", 7 * 20)
+        monkeypatch.setattr(blocks, "BLOCK", 9 * 20)
+        monkeypatch.setattr(blocks, "GATHER_BLOCK", 7 * 20)
     for whole, in_blocks in zip(*results, strict=True):
         harness.assert_norm_within("step", in_blocks, whole, case)
 

@@ -38,7 +38,7 @@ PLACES = {
         '"a toy", "xavier"),\n',
     ),
     "numpy": Place(
-        "fastnn/_kernels_numpy.py", "_FROM_OUTPUT = {", "}",
+        "fastnn/_numpy/activations.py", "FROM_OUTPUT: ", "}",
         '    "softsign": (\n'
         "        lambda Z, alpha, A: np.divide(Z, 1 + np.abs(Z), out=A),\n"
         "        lambda A, alpha: (1 - np.abs(A)) ** 2,\n"

@@ -4,17 +4,32 @@ Each is a thing that has gone wrong in real projects.  `tests/meta/test_saboteur
 which check must catch which of them.
 """
 
-import importlib.util
+import importlib
+import sys
 
 import numpy as np
 
+import fastnn
+
 
 def fresh():
-    """A new copy of the reference module, to be broken without harm to the real one."""
-    spec = importlib.util.find_spec("fastnn._kernels_numpy")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """A new copy of the reference module and of its rooms, to be broken without harm to the
+    real ones, which are in their places again when it returns."""
+    real = {name: module for name, module in sys.modules.items() if _is_of_the_reference(name)}
+    packages = {name: vars(fastnn)[name] for name in ("_kernels_numpy", "_numpy")}
+    for name in real:
+        del sys.modules[name]
+    try:
+        return importlib.import_module("fastnn._kernels_numpy")
+    finally:
+        for name in list(filter(_is_of_the_reference, sys.modules)):
+            del sys.modules[name]
+        sys.modules.update(real)
+        vars(fastnn).update(packages)
+
+
+def _is_of_the_reference(name):
+    return name == "fastnn._kernels_numpy" or f"{name}.".startswith("fastnn._numpy.")
 
 
 # --- the saboteurs: each breaks the module that it is given -------------------------------
@@ -29,16 +44,25 @@ def missing_one_over_m(kernels):
         db *= total
 
     kernels.dense_backward = dense_backward
+    of_network = kernels.Network._gradients
+
+    def gradients(self, X, Y, weights, order, flat_and_views, *rest):
+        J = of_network(self, X, Y, weights, order, flat_and_views, *rest)
+        flat, _ = flat_and_views
+        flat *= kernels._total(weights, X.shape[1] if order is None else len(order), order)
+        return J
+
+    kernels.Network._gradients = gradients
 
 
 def doubled_dW(kernels):
-    right = kernels.dense_backward
+    right = kernels._sums
 
-    def dense_backward(dZ, W, A_prev, total, dW, db, dA_prev):
-        right(dZ, W, A_prev, total, dW, db, dA_prev)
+    def sums(dZ, A_prev, dW, db):
+        right(dZ, A_prev, dW, db)
         dW *= 2
 
-    kernels.dense_backward = dense_backward
+    kernels._sums = sums
 
 
 def one_minus_a(kernels):
@@ -47,8 +71,8 @@ def one_minus_a(kernels):
 
 def _replace(kernels, name, g=None, derivative=None):
     """Another function, or another derivative, for an activation."""
-    right_g, right_derivative = kernels._FROM_OUTPUT[name]
-    kernels._FROM_OUTPUT[name] = g or right_g, derivative or right_derivative
+    right_g, right_derivative = kernels.activations.FROM_OUTPUT[name]
+    kernels.activations.FROM_OUTPUT[name] = g or right_g, derivative or right_derivative
 
 
 def swapped_axes(kernels):
@@ -77,12 +101,12 @@ def relu_swallows_nan(kernels):
 
 
 def dropped_slope(kernels):
-    right = kernels._leaky_relu
+    right, _ = kernels.activations.FROM_OUTPUT["leaky_relu"]
     _replace(kernels, "leaky_relu", lambda Z, slope, A: right(Z, 0.01, A))
 
 
 def dropped_slope_on_the_way_back(kernels):
-    _, right = kernels._FROM_OUTPUT["leaky_relu"]
+    _, right = kernels.activations.FROM_OUTPUT["leaky_relu"]
     _replace(kernels, "leaky_relu", derivative=lambda A, slope: right(A, 0.01))
 
 
@@ -107,18 +131,16 @@ def forgotten_last_input(kernels):
 
 
 def computed_in_float32(kernels):
-    for name, out in (("dense_forward", 5), ("activate", 3)):
-        _round_output(kernels, name, out)
+    for name, (g, _) in kernels.activations.FROM_OUTPUT.items():
+        _replace(kernels, name, _rounded(g))
 
 
-def _round_output(kernels, name, out):
-    right = getattr(kernels, name)
+def _rounded(g):
+    def rounded(Z, alpha, A):
+        g(Z, alpha, A)
+        A[...] = A.astype(np.float32)
 
-    def rounded(*arguments):
-        right(*arguments)
-        arguments[out][...] = arguments[out].astype(np.float32)
-
-    setattr(kernels, name, rounded)
+    return rounded
 
 
 def sigmoid_by_tanh(kernels):
@@ -217,15 +239,15 @@ def unclipped_logarithm(kernels):
 
 
 def _replace_loss(kernels, name, loss=None, derivative=None):
-    right_loss, right_derivative = kernels._LOSS[name]
-    kernels._LOSS[name] = loss or right_loss, derivative or right_derivative
+    right_loss, right_derivative = kernels.losses.TABLE[name]
+    kernels.losses.TABLE[name] = loss or right_loss, derivative or right_derivative
 
 
 def always_a_minus_y(kernels):
     right = kernels._output
 
     def _output(A, D, Y, weights, loss, *rest):
-        return right(A, D, Y, weights, loss._replace(paired=True), *rest)
+        return right(A, D, Y, weights, (*loss[:-1], True), *rest)
 
     kernels._output = _output
 
@@ -302,15 +324,13 @@ def copied_parameters(kernels):
 
 
 def random_order_of_summation(kernels):
-    right, random = kernels.dense_backward, np.random.default_rng(0)
+    right, random = kernels._sums, np.random.default_rng(0)
 
-    def dense_backward(dZ, W, A_prev, total, dW, db, dA_prev):
+    def sums(dZ, A_prev, dW, db):
         order = random.permutation(dZ.shape[1])
-        right(dZ[:, order], W, A_prev[:, order], total, dW, db, None)
-        if dA_prev is not None:
-            np.matmul(W.T, dZ, out=dA_prev)
+        right(dZ[:, order], A_prev[:, order], dW, db)
 
-    kernels.dense_backward = dense_backward
+    kernels._sums = sums
 
 
 def dropped_last_block(kernels):
@@ -350,12 +370,12 @@ def unchecked_try_forward(kernels):
 
 
 def uncorrected_adam(kernels):
-    right = kernels._UPDATE["adam"]
+    right = kernels.updates.TABLE["adam"]
 
     def adam(g, state, scalars, *rest):
         return right(g, state, [scalars[0], scalars[0], 1.0], *rest)
 
-    kernels._UPDATE["adam"] = adam
+    kernels.updates.TABLE["adam"] = adam
 
 
 def epsilon_inside_the_root(kernels):
@@ -368,7 +388,7 @@ def epsilon_inside_the_root(kernels):
         v += (1 - beta2) * (g * g)
         return scalars[1] * m / (np.sqrt(v + 1e-2) * scalars[2] + epsilon)
 
-    kernels._UPDATE["adam"] = adam
+    kernels.updates.TABLE["adam"] = adam
 
 
 def decayed_biases(kernels):
@@ -412,7 +432,7 @@ def clipped_by_value(kernels):
     def clip(gradients, longest):
         np.clip(gradients, -longest, longest, out=gradients)
 
-    kernels._clip = clip
+    kernels.updates.clip = clip
 
 
 def forgotten_weights(kernels):
@@ -478,12 +498,10 @@ def state_lost_on_interruption(kernels):
 def ignored_D(kernels):
     right = kernels._backward
 
-    def backward(dA, A, D, activation, alpha, dZ):
-        right(dA, A, None, kernels.LINEAR, alpha, dZ)
+    def backward(dA, A, D, *rest):
+        right(dA, A, D if D is None else np.ones_like(D), *rest)
 
-    kernels._backward = lambda dA, A, D, activation, alpha, dZ: (right if D is None else backward)(
-        dA, A, D, activation, alpha, dZ
-    )
+    kernels._backward = backward
 
 
 def mean_in_backward(kernels):
@@ -545,18 +563,18 @@ def accepted_nan(kernels):
 
 
 def accepted_probabilities_of_any_sum(kernels):
-    kernels.SUM_TOLERANCE = 1e9
+    kernels.inputs.SUM_TOLERANCE = 1e9
 
 
 def no_look_ahead(kernels):
     """Nesterov's momentum without the second term."""
-    right = kernels._UPDATE["momentum"]
+    right = kernels.updates.TABLE["momentum"]
 
     def momentum(g, state, scalars, constants, out=None):
         rate, velocity_rate, _ = scalars
         return right(g, state, [rate, velocity_rate, 0.0], constants, out)
 
-    kernels._UPDATE["momentum"] = momentum
+    kernels.updates.TABLE["momentum"] = momentum
 
 
 def velocity_as_a_mean(kernels):
@@ -566,7 +584,7 @@ def velocity_as_a_mean(kernels):
         v += (1 - constants[0]) * g
         return scalars[1] * v + scalars[2] * g
 
-    kernels._UPDATE["momentum"] = momentum
+    kernels.updates.TABLE["momentum"] = momentum
 
 
 def cost_of_nothing(kernels):
@@ -586,5 +604,5 @@ def dA_of_mse_for_all(kernels):
 
 
 def overlapping_out(kernels):
-    right = kernels.Network._can_write
-    kernels.Network._can_write = lambda self, out, X: right(self, out, X.copy())
+    right = kernels.inputs.is_output
+    kernels.inputs.is_output = lambda out, shape, X, *rest: right(out, shape, X.copy(), *rest)
