@@ -4,6 +4,7 @@ Each line of `CAUGHT` names a saboteur and a check that must raise AssertionErro
 very check that the other files run on the real backends.
 """
 
+import importlib
 import inspect
 
 import numpy as np
@@ -17,6 +18,9 @@ from support import (
     saboteurs,
 )
 from support.tables import NetworkCase
+
+import fastnn
+from fastnn import _kernels_numpy as reference
 
 TANH = NetworkCase((7, 9, 3), ("tanh",), "cross_entropy", "softmax", 61)
 LEAKY = NetworkCase((7, 9, 3), ("leaky_relu",), "mse", "linear", 61)
@@ -164,6 +168,17 @@ def test_saboteur_is_caught(sabotage, check, arguments):
     sabotage(broken)
     with pytest.raises(AssertionError):
         check(broken, *arguments)
+
+
+def test_fresh_copies_are_apart():
+    """What is broken is the copy, in all of its rooms; the real modules stay in their places."""
+    copy = saboteurs.fresh()
+    assert copy is not reference
+    for name in ("activations", "blocks", "inputs", "losses", "updates"):
+        room = importlib.import_module(f"fastnn._numpy.{name}")
+        assert getattr(reference, name) is room
+        assert getattr(copy, name) is not room
+    assert importlib.import_module("fastnn._kernels_numpy") is fastnn._kernels_numpy is reference
 
 
 def test_every_check_can_fail():
