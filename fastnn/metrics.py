@@ -259,6 +259,7 @@ def r_squared(blocks: Blocks) -> float:
     if m < 2:
         checks.warn("R^2 of one example is not defined", RuntimeWarning)
         return float("nan")
+    constant |= total == 0  # squares too small for float64
     scores = np.where(constant, residual == 0, 1 - residual / np.where(constant, 1, total))
     return float(scores.mean())
 

@@ -510,6 +510,14 @@ def test_score_regression(backend):
         assert np.isnan(net.score([[0.0]], [[1.0], [1.0]]))
 
 
+def test_score_of_tiny_targets(backend):
+    """Targets whose squares are too small for float64 count as constant."""
+    net = fastnn.MLP([1, 1], output="linear", init="zeros", dtype="float64")
+    assert net.score([[0.0, 0.0]], [[1e-200, 2e-200]]) == 1.0  # so is the residual
+    net.parameters["b1"] = [[0.5]]
+    assert net.score([[0.0, 0.0]], [[1e-200, 2e-200]]) == 0.0
+
+
 # --- copies -------------------------------------------------------------------------------
 
 
