@@ -9,15 +9,14 @@ Each function is compiled for each dtype when it is first called, and each row o
 network first has it; Numba keeps the result on disk.  `threads` is not used.
 """
 
-import functools
 import time
+from functools import lru_cache
 
 import numpy as np
 
 from fastnn import _kernels_numpy as reference
 from fastnn._numba import activations, entries, losses, updates
-from fastnn._numba.engine import LAYER, Loss, Masks, Net
-from fastnn._numba.entries import PROGRESS, Data
+from fastnn._numba.engine import LAYER, Net
 from fastnn._numba.tile import VECTOR_BYTES
 from fastnn._specifications import LayerSpec, LossSpec, UpdateSpec
 
@@ -33,8 +32,6 @@ ACTIVATION_CODES, LOSS_CODES, UPDATE_CODES = activations.CODES, losses.CODES, up
 activation_backward = reference.activation_backward
 update, all_finite = reference.update, reference.all_finite
 
-LINEAR, MSE = ACTIVATION_CODES["linear"], LOSS_CODES["mse"]
-
 # Bytes of all features of a block, and its examples: enough for the sums of dW.
 BLOCK_BYTES = 1 << 22
 BLOCK_COLUMNS = 256
@@ -42,39 +39,39 @@ BLOCK_COLUMNS = 256
 SMALL_BYTES = 1 << 16
 # Bytes of packed examples that training keeps ahead: a row of X is read once for all of them.
 AHEAD_BYTES = 1 << 23
-# Seconds between two looks for Ctrl-C, and multiplications between two outside of training.
+# Seconds between two looks for Ctrl-C, and multiplications before the first.
 POLL_SECONDS = 0.05
-POLL_WORK = 1e9
+POLL_WORK = 1e7
 
 
-# --- single kernels: NumPy, and the loop of a row -----------------------------------------
+# --- single layers ------------------------------------------------------------------------
 
 
 def activate(Z, activation, alpha, A, D):
     """``A = g(Z)``, and ``D = g'(Z)`` unless it is None."""
-    a, d = _contiguous(A), _contiguous(A if D is None else D)
-    np.copyto(a, Z)
-    kind = "values" if D is None else "values_and_derivatives"
-    _run(activations.loop_of(kind, activation, Z.dtype.char), a, a, d, alpha)
-    np.copyto(A, a)
-    if D is not None:
-        np.copyto(D, d)
+    _apply(activations.row_of(activation, Z.dtype.char), Z, alpha, A, D)
 
 
 def activation_derivative(A, activation, alpha, derivative):
     """``g'(Z)`` from the output A."""
-    d = _contiguous(derivative)
-    d.fill(1)
-    loop = activations.loop_of("backward", activation, A.dtype.char)
-    _run(loop, d, np.ascontiguousarray(A), d, alpha)
-    np.copyto(derivative, d)
+    loop = activations.derivative_of(activation, A.dtype.char)
+    _apply(loop, A, alpha, np.empty_like(A), derivative)
+
+
+def _apply(loop, Z, alpha, A, D):
+    a = np.array(Z, order="C")
+    d = np.empty_like(a)
+    loop.ctypes(a.ctypes.data, d.ctypes.data, *a.shape, alpha, D is not None)
+    np.copyto(A, a)
+    if D is not None:
+        np.copyto(D, d)
 
 
 def dense_forward(W, b, A_prev, activation, alpha, A):
     """``A = g(W A_prev + b)``."""
     layer = LayerSpec(W.shape[1], W.shape[0], activation, alpha)
     parameters = np.concatenate((W.reshape(-1), b.reshape(-1)))
-    Network((layer,), LossSpec(MSE), parameters).forward(A_prev, A)
+    Network((layer,), LossSpec(0), parameters).forward(A_prev, A)
 
 
 def dense_backward(dZ, W, A_prev, total, dW, db, dA_prev):
@@ -82,44 +79,34 @@ def dense_backward(dZ, W, A_prev, total, dW, db, dA_prev):
     n_out, n_in = W.shape
     parameters = np.concatenate((W.reshape(-1), np.zeros(n_out, W.dtype)))
     gradients = np.empty_like(parameters)
-    net = Network((LayerSpec(n_in, n_out, LINEAR),), LossSpec(MSE), parameters)
-    net.backward(A_prev, dZ, gradients, dA_prev)
+    layer = LayerSpec(n_in, n_out, ACTIVATION_CODES["linear"])
+    Network((layer,), LossSpec(0), parameters).backward(A_prev, dZ, gradients, dA_prev)
     np.divide(gradients[: W.size].reshape(W.shape), total, out=dW)
     np.divide(gradients[W.size :].reshape(db.shape), total, out=db)
 
 
 def output_cost(A, D, Y, weights, loss, activation, alpha, dZ):
     """Return the cost ``J = sum(weights * loss(A, Y)) / total``, and dZ unless it is None."""
-    char, (code, loss_alpha, paired, _) = A.dtype.char, loss
-    a, y, of_examples = np.ascontiguousarray(A), np.ascontiguousarray(Y), np.empty_like(A[:1])
-    _run(losses.sums_of(code, char), a, y, of_examples, loss_alpha)
-    weighted = of_examples if weights is None else of_examples * weights
+    (code, loss_alpha, paired, _), char = loss, A.dtype.char
+    a, y, total = np.ascontiguousarray(A), np.ascontiguousarray(Y), A.shape[1]
+    sums, dA = np.empty_like(a[:1]), np.empty_like(a)
+    losses.row_of(code, char).ctypes(
+        *(x.ctypes.data for x in (a, y, sums, dA)), *a.shape, loss_alpha, True
+    )
     if dZ is not None:
-        if paired:
-            np.subtract(A, Y, out=dZ)
-        else:
-            dA = np.empty_like(a)
-            _run(losses.derivatives_of(code, char), a, y, dA, loss_alpha)
+        np.subtract(A, Y, out=dZ)
+        if not paired:
             activation_backward(dA, A, D, activation, alpha, 1, dZ, np.empty((len(A), 1), A.dtype))
-        if weights is not None:
+    if weights is not None:
+        sums, total = sums * weights, float(weights.sum(dtype=np.float64))
+        if dZ is not None:
             dZ *= weights
-    total = _total(weights, A.shape[1])
-    return float(weighted.sum(dtype=np.float64)) / total + 0.0  # not -0.0
+    return float(sums.sum(dtype=np.float64)) / (total or 1) + 0.0  # not -0.0
 
 
 def shuffle(order, seed, epoch):
     """A random permutation of 0 ... m - 1 for each epoch."""
     entries.shuffle("I")(order, np.uint64(seed), np.uint64(epoch))
-
-
-def _run(loop, x, y, out, alpha):
-    """Call the loop of a row on arrays (n, m)."""
-    loop.ctypes(x.ctypes.data, y.ctypes.data, out.ctypes.data, *x.shape, alpha)
-
-
-def _contiguous(array):
-    """The array, or one of its shape for it to be copied from."""
-    return array if array.flags.c_contiguous else np.empty(array.shape, array.dtype)
 
 
 # --- the whole network --------------------------------------------------------------------
@@ -128,142 +115,136 @@ def _contiguous(array):
 class Network(reference.Network):
     """A network of L layers on one flat parameter vector.
 
-    Its looks at arguments, `try_forward` and the like, are those of the reference.
+    What is not here, such as its looks at arguments, is that of the reference.
     """
 
     def __init__(self, layers, loss, parameters):
         super().__init__(layers, loss, parameters)
-        self._key = tuple(map(tuple, layers)), tuple(loss), parameters.dtype.char
+        self._hashed = tuple(map(tuple, layers)), parameters.dtype.char
         self._n_in, self._block = layers[0][0], 0  # `try_forward` calls `forward` for any block
-        # Examples between two looks for Ctrl-C outside of `train`.
-        self._span = max(int(POLL_WORK // max(parameters.size, 1)), 1)
 
     def forward(self, X, A, threads=1, masks=None):
         """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
-        net = self._net(X.shape[1], back=masks is not None, masks=masks is not None)
-        kernel = entries.forward(X.dtype.char)
-        for some in self._spans(X.shape[1], net):
-            kernel(net, X[:, some], A[:, some], _masks(masks, some.start))
-
-    # --- gradients ------------------------------------------------------------------------
+        self._run(None, X, masks=masks, A=A)
 
     def cost_and_gradients(self, X, Y, weights, gradients, threads=1):
         """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
-        m, dtype = X.shape[1], X.dtype
-        net = self._net(m, costs=True, back=gradients is not None)
-        kernel = entries.gradients(dtype.char)
-        gradients, weights = _or_empty(gradients, dtype, 1), _or_empty(weights, dtype, 2)
-        gradients[:] = 0
-        cost, total = 0.0, _total(weights if weights.size else None, m)
-        for some in self._spans(m, net):
-            data = Data(X[:, some], Y[:, some], weights[:, some], NO_ORDER, max(m, 1))
-            cost += kernel(net, data, total, gradients)
-        return cost + 0.0  # not -0.0
+        total = X.shape[1] if weights is None else float(weights.sum(dtype=np.float64))
+        return self._run(self.loss, X, Y, weights, total or 1, gradients=gradients)
 
     def backward(self, X, dA, gradients, dX, threads=1, masks=None):
         """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples."""
-        dtype, kernel = X.dtype, entries.backward(X.dtype.char)
-        net = self._net(X.shape[1], back=True, masks=masks is not None)
-        gradients, dX = _or_empty(gradients, dtype, 1), _or_empty(dX, dtype, 2)
-        gradients[:] = 0
-        for some in self._spans(X.shape[1], net):
-            of_some = _masks(masks, some.start)
-            kernel(net, X[:, some], dA[:, some], gradients, dX[:, some], of_some)
+        given = LossSpec(losses.GIVEN)
+        self._run(given, X, dA, masks=masks, gradients=gradients, dX=dX)
 
     def jacobian(self, X, J, threads=1):
         """``J[j, i, k] = dA[L][i, j] / dX[k, j]``, of each example j.  OUT: J, (m, n[L], n[0])."""
-        net, kernel = self._net(X.shape[1], back=True), entries.jacobian(X.dtype.char)
-        for some in self._spans(X.shape[1], net):
-            kernel(net, X[:, some], J[some])
+        dA, dX = np.zeros((self._n_out, X.shape[1]), X.dtype), np.empty_like(X)
+        for i in range(self._n_out):
+            dA[i - 1], dA[i] = 0, 1
+            self.backward(X, dA, None, dX)
+            J[:, i] = dX.T
 
-    # --- training -------------------------------------------------------------------------
+    def _run(
+        self, loss, X, Y=None, weights=None, total=1, masks=None, A=None, gradients=None, dX=None
+    ):
+        """All examples through the network and, for gradients or dX, back; return the cost."""
+        m, none = X.shape[1], np.empty((0, 0), X.dtype)
+        back = gradients is not None or dX is not None
+        gradients = none[:0].reshape(-1) if gradients is None else gradients
+        gradients[:] = 0
+        Y, weights, A, dX = (none if x is None else x for x in (Y, weights, A, dX))
+        seed, step = masks or (0, 0)
+        net = self._net(loss, m, back or masks, masks)
+        arguments = net, X, Y, weights, total, np.uint64(seed), step, A, gradients, dX
+        kernel, cost = entries.run(X.dtype.char), 0.0
+        for turn in self._turns(net, _blocks(m, m, net.packed.shape[2])):
+            cost += kernel(*arguments, *turn)
+        return cost / total + 0.0  # not -0.0
 
     def train(
         self, X, Y, weights, order, batch_size, spec, scalars, state, seed, first_step, costs,
         threads=1,
     ):  # fmt: skip
         """Train in place: one step of an optimizer for each batch, as in the reference."""
-        m, dtype = X.shape[1], X.dtype
+        m, dtype, parameters = X.shape[1], X.dtype, self.parameters
         if m == 0:
             costs[:] = 0
             return
         batch_size = min(batch_size, m)
-        parameters = self.parameters
         # Examples that are neither shuffled nor used again are not packed ahead.
-        uses = 2 if order is not None else 1 if len(costs) > 1 else 0
-        net = self._net(batch_size, costs=True, back=True, masks=True, m=m, uses=uses)
-        order = NO_ORDER if order is None else np.ascontiguousarray(order)
-        before = np.concatenate((parameters, state.reshape(-1)))
-        progress = np.zeros(1, PROGRESS)
+        again = order is not None or len(costs) > 1
+        net = self._net(self.loss, batch_size, True, True, m * again, order is not None)
+        weights = np.empty((0, 0), dtype) if weights is None else weights
+        order = np.empty((1, 0), np.uint32) if order is None else np.ascontiguousarray(order)
+        before, per_epoch = (
+            np.vstack((parameters, state)),
+            _blocks(m, batch_size, net.packed.shape[2]),
+        )
         arguments = (
-            net, Data(X, Y, _or_empty(weights, dtype, 2), order, batch_size),
-            _rule(spec, dtype.char), scalars, state, np.uint64(seed), first_step, costs,
-            np.empty_like(parameters), before, progress,
+            net, X, Y, weights, order, batch_size, _rule(spec, dtype.char), scalars, state,
+            np.uint64(seed), first_step, costs, np.empty_like(parameters), before, np.zeros(2),
+            per_epoch,
         )  # fmt: skip
-        kernel, blocks = entries.train(dtype.char), 1
+        kernel = entries.train(dtype.char)
         try:
-            while progress["epoch"][0] < len(costs):
-                start = time.perf_counter()
-                kernel(*arguments, blocks)
-                seconds = time.perf_counter() - start
-                blocks = max(1, int(blocks * min(2, POLL_SECONDS / max(seconds, 1e-9))))
+            for turn in self._turns(net, len(costs) * per_epoch):
+                kernel(*arguments, *turn)
         except BaseException:
-            parameters[:] = before[: parameters.size]
-            state[...] = before[parameters.size :].reshape(state.shape)
+            parameters[:], state[:] = before[0], before[1:]
             raise
 
     def update(self, gradients, spec, scalars, state):
         """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``."""
-        net, char = self._net(1), gradients.dtype.char
-        scalars = np.array(scalars)
-        return entries.update(char)(net, gradients, state, scalars, _rule(spec, char))
+        net, rule = self._net(None, 1, False, False), _rule(spec, gradients.dtype.char)
+        return entries.update(gradients.dtype.char)(net, gradients, state, np.array(scalars), rule)
+
+    def _turns(self, net, blocks):
+        """Yield (begin, end) of the blocks, some at a time: between two, Ctrl-C is seen."""
+        begin, some = 0, int(POLL_WORK // max(net.parameters.size * net.packed.shape[2], 1)) + 1
+        while begin < blocks:
+            start = time.perf_counter()
+            yield begin, min(begin + some, blocks)
+            seconds, begin = time.perf_counter() - start, begin + some
+            some = max(1, int(some * min(2, POLL_SECONDS / max(seconds, 1e-9))))
 
     # --- memory ---------------------------------------------------------------------------
 
-    def _net(self, batch, costs=False, back=False, masks=False, m=0, uses=0):
+    def _net(self, loss, batch, back, masks, m=0, shuffled=False):
         """The network as the kernels have it, with memory for a block of a batch.
 
         Of m examples that are used again, all blocks that there is room for are packed ahead.
         """
-        layers, loss, char = self._key
-        (layers, rows), loss = _layers(layers, char, back, masks), _loss(loss, char, costs, back)
+        layers, char = self._hashed
+        layers, rows = _plan(layers, char, bool(back), bool(masks))
+        loss = LossSpec(0, 0.0, False, 0) if loss is None else _loss(loss, char)
         dtype, packed_rows = self.parameters.dtype, self._n_in + self._n_out + 1
-        width, panel, blocks = _width(batch, rows + packed_rows, dtype), _panel(dtype), 1
-        if uses:
-            per_epoch = -(-batch // width) * -(-m // batch)
-            room = max(AHEAD_BYTES // (dtype.itemsize * width * packed_rows), 1)
-            blocks = per_epoch if room >= per_epoch else room if uses > 1 else 1
-        packed = np.empty((blocks, packed_rows, width), dtype)
+        width, panel = _width(batch, rows + packed_rows, dtype), _panel(dtype)
+        # Of examples that are used again as they lie, all are kept, or none.
+        room, blocks = (
+            AHEAD_BYTES // (dtype.itemsize * width * packed_rows),
+            _blocks(m, batch, width),
+        )
+        ahead = min(room, blocks) if shuffled or blocks <= room else 1
+        packed = np.empty((max(ahead, 1), packed_rows, width), dtype)
         packed[:, -1] = 1  # the weights
         features = width + max(n_out for _, n_out, *_ in self.layers)
         memory, scratch = np.empty((rows, width), dtype), np.empty(features * panel, dtype)
         return Net(layers, loss, self.parameters, packed, memory, scratch)
 
-    def _spans(self, m, net):
-        """The columns between two looks for Ctrl-C, some whole blocks."""
-        width = net.packed.shape[2]
-        size = max(self._span // width, 1) * width
-        return [slice(begin, min(begin + size, m)) for begin in range(0, m, size)]
 
-
-NO_ORDER = np.empty((1, 0), np.uint32)
-
-
-@functools.lru_cache(1024)
-def _layers(layers, char, back, masks):
+@lru_cache(1024)
+def _plan(layers, char, back, masks):
     """`LAYER` of each layer, and how many rows the memory of a block has.
 
     back: a pass back follows; masks: with dropout.
     """
     plan, start, row = [], 0, 0
     for n_in, n_out, code, alpha, keep in layers:
-        keep = keep if masks else 1.0
-        has_D = back and (code in activations.NEEDS_Z or keep < 1)
-        value = activations.loop_of("values_and_derivatives" if has_D else "values", code, char)
-        backward = activations.loop_of("backward", code, char).address if back > has_D else 0
-        b, D = start + n_in * n_out, row + n_out if has_D else -1
-        plan.append((n_in, n_out, start, b, row, D, 0, 0, alpha, keep, value.address, backward))
-        start, row = b + n_out, row + n_out + n_out * has_D
+        b, has_D = start + n_in * n_out, back and code != activations.SOFTMAX
+        D, loop = row + n_out * has_D, activations.row_of(code, char).address
+        plan.append((n_in, n_out, start, b, row, D, 0, 0, loop, alpha, keep if masks else 1))
+        start, row = b + n_out, D + n_out
     plan = np.array(plan, LAYER)
     # dZ and dA_prev change places from layer to layer.
     widest = max(layers[0][0], *plan["n_out"]) if back else 0
@@ -272,37 +253,25 @@ def _layers(layers, char, back, masks):
     return plan, int(row + 2 * widest + 1)
 
 
-@functools.lru_cache(1024)
-def _loss(loss, char, costs, back):
-    code, alpha, paired, _ = loss
-    sums = losses.sums_of(code, char).address if costs else 0
-    derivatives = losses.derivatives_of(code, char).address if costs and back > paired else 0
-    return Loss(float(alpha), bool(paired), sums, derivatives)
+@lru_cache(1024)
+def _loss(loss, char):
+    """A LossSpec with the address of its loop for its code."""
+    code, alpha, paired, targets = loss
+    return LossSpec(losses.row_of(code, char).address, float(alpha), bool(paired), targets)
 
 
-@functools.lru_cache(1024)
+@lru_cache(1024)
 def _rule(spec, char):
     """An UpdateSpec with the address of its loop for its code, and always three constants."""
     constants = np.array([*spec.constants, 0.0, 0.0, 0.0][:3])
     rest = map(float, (spec.l2, spec.decay, spec.clip_norm))
-    loop = updates.loop_of(spec.code, char).address
+    loop = updates.row_of(spec.code, char).address
     return UpdateSpec(loop, constants, *rest, bool(spec.per_example))
 
 
-def _masks(masks, first):
-    """What the masks from an example on depend on; without dropout no layer asks."""
-    seed, step = masks or (0, 0)
-    return Masks(np.uint64(seed), step, first)
-
-
-def _total(weights, m):
-    """What sums over m examples are divided by."""
-    return (float(m) if weights is None else float(weights.sum(dtype=np.float64))) or 1.0
-
-
-def _or_empty(array, dtype, ndim):
-    """An array without numbers for one that is left out."""
-    return np.empty((0,) * ndim, dtype) if array is None else array
+def _blocks(m, batch, width):
+    """How many blocks an epoch of m examples has."""
+    return m // max(batch, 1) * -(-batch // width) + -(-(m % max(batch, 1)) // width)
 
 
 def _panel(dtype):

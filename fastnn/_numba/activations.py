@@ -3,22 +3,22 @@
 To add one: a line in a table, of functions of one number.  NaN stays NaN.
 """
 
-import functools
+from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
+from numba import carray
 
 from fastnn._numba import special, vector_math
-from fastnn._numba.compiling import c_function, codes_of, formula, on_blocks
+from fastnn._numba.compiling import ARRAY, BOOL, FLOAT, INT, c_function, codes_of, formula, jit
 from fastnn.activations import ACTIVATIONS
 
-__all__ = ["CODES", "NEEDS_Z", "loop_of"]
+__all__ = ["CODES", "SOFTMAX", "derivative_of", "row_of", "softmax_backward"]
 
 FROM_OUTPUT = {
     "linear": (lambda z, alpha: z, lambda a, alpha: type(a)(1)),
-    "sigmoid": (
-        lambda z, alpha: vector_math.sigmoid(z),
-        lambda a, alpha: a * (type(a)(1) - a),
-    ),
+    "sigmoid": (lambda z, alpha: vector_math.sigmoid(z), lambda a, alpha: a * (type(a)(1) - a)),
     "tanh": (lambda z, alpha: vector_math.tanh(z), lambda a, alpha: type(a)(1) - a * a),
     "relu": (
         lambda z, alpha: type(z)(0) if z <= type(z)(0) else z,  # NaN <= 0 is false
@@ -33,55 +33,61 @@ FROM_OUTPUT = {
 """name -> (g, g'): ``g(z, alpha)`` and ``g'(a, alpha)``."""
 
 FROM_Z = {
-    "gelu": lambda z, alpha: special.gelu(z),
-    "elu": lambda z, alpha: special.elu(z, alpha),
-    "softplus": lambda z, alpha: special.softplus(z),
-    "silu": lambda z, alpha: special.silu(z),
-    "gelu_tanh": lambda z, alpha: special.gelu_tanh(z),
+    "gelu": special.gelu,
+    "elu": special.elu,
+    "softplus": special.softplus,
+    "silu": special.silu,
+    "gelu_tanh": special.gelu_tanh,
 }
 """name -> g: ``g(z, alpha)`` is (a, g'(z))."""
 
 CODES = codes_of((*FROM_OUTPUT, *FROM_Z, "softmax"), ACTIVATIONS)
 NAMES = {code: name for name, code in CODES.items()}
-NEEDS_Z = {CODES[name] for name in FROM_Z}
+SOFTMAX = CODES["softmax"]
 
 
-# --- loops over the numbers of a block, (n, width) ----------------------------------------
+@cache
+def row_of(code, char):
+    """The loop of a row: Z, (n, width), becomes A, and D the derivative if `both` are wanted."""
+    name = NAMES[code]
+    if name == "softmax":
+        return c_function(softmax, name, char)
+    g = FROM_Z[name] if name in FROM_Z else from_output(*map(formula, FROM_OUTPUT[name]))
+    return c_function(elementwise, name, char, g=g)
 
 
-def values(g):
-    """Z becomes g(Z)."""
-
-    def loop(z, _, d, n, width, alpha):
-        for i in range(z.size):
-            z[i] = g(z[i], alpha)
-
-    return loop
+@cache
+def derivative_of(code, char):
+    """The same where Z is A already: D from the output."""
+    name = NAMES[code]
+    g = from_output(formula(lambda a, alpha: a), formula(FROM_OUTPUT[name][1]))
+    return c_function(elementwise, f"derivative_of_{name}", char, g=g)
 
 
-def values_and_derivatives(g):
-    """Z becomes g(Z), and D g'(Z)."""
+def from_output(g, derivative):
+    def both(z, alpha):
+        a = g(z, alpha)
+        return a, derivative(a, alpha)
 
-    def loop(z, _, d, n, width, alpha):
+    return both
+
+
+g = real = None  # in the templates: the formula of the row, and the dtype
+
+
+def elementwise(z: ARRAY, d: ARRAY, n: INT, width: INT, alpha: FLOAT, both: BOOL):
+    z, d, alpha = carray(z, n * width, real), carray(d, n * width, real), real(alpha)
+    if both:
         for i in range(z.size):
             z[i], d[i] = g(z[i], alpha)
-
-    return loop
-
-
-def times_derivative(derivative):
-    """X becomes X g'(Z), from the output A."""
-
-    def loop(x, a, _, n, width, alpha):
-        for i in range(x.size):
-            x[i] *= derivative(a[i], alpha)
-
-    return loop
+    else:
+        for i in range(z.size):
+            z[i] = g(z[i], alpha)[0]
 
 
-def softmax(z, _, d, n, width, alpha):
-    """The largest of each example is subtracted, so exp cannot overflow."""
-    z = z.reshape(n, width)
+def softmax(z: ARRAY, d: ARRAY, n: INT, width: INT, alpha: FLOAT, both: BOOL):
+    """The largest of each example is subtracted, so exp cannot overflow.  Without D."""
+    z = carray(z, (n, width), real)
     largest, total = np.full(width, -np.inf, z.dtype), np.zeros(width, z.dtype)
     for k in range(n):
         for j in range(width):
@@ -95,40 +101,13 @@ def softmax(z, _, d, n, width, alpha):
             z[k, j] /= total[j]
 
 
-def softmax_backward(x, a, _, n, width, alpha):
+@jit
+def softmax_backward(x, A):
     """X becomes A (X - sum(X A)): the derivative is a matrix for each example."""
-    x, a, inner = x.reshape(n, width), a.reshape(n, width), np.zeros(width, x.dtype)
-    for k in range(n):
-        for j in range(width):
-            inner[j] += x[k, j] * a[k, j]
-    for k in range(n):
-        for j in range(width):
-            x[k, j] = a[k, j] * (x[k, j] - inner[j])
-
-
-@functools.cache
-def loop_of(kind, code, char):
-    """The loop of a row: kind is "values", "values_and_derivatives" or "backward"."""
-    name = NAMES[code]
-    return c_function(on_blocks, f"{kind}_of_{name}", char, _made(kind, name))
-
-
-def _made(kind, name):
-    if name == "softmax":
-        return {"values": softmax, "backward": softmax_backward}[kind]
-    if name in FROM_Z:
-        both = formula(FROM_Z[name])
-        first = formula(lambda z, alpha: both(z, alpha)[0])
-        return values(first) if kind == "values" else values_and_derivatives(both)
-    g, derivative = map(formula, FROM_OUTPUT[name])
-    if kind == "values":
-        return values(g)
-    if kind == "backward":
-        return times_derivative(derivative)
-
-    @formula
-    def both_from_output(z, alpha):
-        a = g(z, alpha)
-        return a, derivative(a, alpha)
-
-    return values_and_derivatives(both_from_output)
+    inner = np.zeros(x.shape[1], x.dtype)
+    for k in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            inner[j] += x[k, j] * A[k, j]
+    for k in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            x[k, j] = A[k, j] * (x[k, j] - inner[j])

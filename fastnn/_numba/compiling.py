@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 
 import numba
 import numpy as np
-from numba import carray, types
+from numba import types
 
 __all__ = [
-    "OPTIONS",
-    "c_function",
-    "codes_of",
-    "formula",
-    "inlined",
-    "jit",
-    "on_blocks",
-    "on_vectors",
-    "per_dtype",
-    "reduction",
-]
+    "ARRAY", "BOOL", "FLOAT", "INT", "OPTIONS", "c_function", "codes_of", "formula", "inlined",
+    "jit", "per_dtype", "reduction",
+]  # fmt: skip
 
 # error_model: a division by zero is inf, as in NumPy, and no branch.  contract: a product and a
 # sum may become one fused multiply-add.  No other fast-math flag: NaN, infinity, signed zeros
@@ -46,6 +38,8 @@ of calls would compile all that is below once more at each of its links."""
 reduction = numba.njit(**INNER | {"fastmath": {"contract", "reassoc"}})
 """The same as `jit` of a function whose sums may be added up in vectors, lane by lane."""
 
+ARRAY, INT, FLOAT, BOOL = types.voidptr, types.int64, types.float64, types.boolean
+
 
 def _edition():
     """A short hash of all sources that compiled code is made of, part of its name in the cache.
@@ -62,68 +56,48 @@ def _edition():
 EDITION = _edition()
 
 
-def _kept(compiler, signature, function, **options):
-    """Compile, or take the result from the disk, if there is a folder that one may write to."""
+def _compiled(compiler, function, name, char, result=(), **options):
+    """The function for a dtype, compiled, or from the disk, if there is a folder to write to.
+
+    Its annotations are the types of its parameters, and may name the dtype `real`.
+    """
+    real = types.float64 if char == "d" else types.float32
+    scope = function.__globals__ | {"real": real}
+    signature = tuple(eval(kind, scope) for kind in function.__annotations__.values())
+    # Numba counts functions of one name, and code from the cache, where another process counted
+    # them, would take one row's loop for another's.
+    function.__qualname__ = f"{name}_{char}_{EDITION}"
+    signature = result(*signature) if result else signature
     try:
-        return compiler(signature, cache=True, **options)(function)
+        return compiler(signature, cache=True, **options)(function), signature
     except RuntimeError:  # no folder
-        return compiler(signature, **options)(function)
-
-
-def _signature(function, real):
-    """The types of the parameters, from their annotations, which may name the dtype `real`."""
-    names = function.__globals__ | {"real": real}
-    return tuple(eval(kind, names) for kind in function.__annotations__.values())
+        return compiler(signature, **options)(function), signature
 
 
 def per_dtype(function):
     """Decorator of an entry from Python: ``function("f")`` is compiled when first asked for."""
-    function.__qualname__ = f"{function.__name__}_{EDITION}"
 
-    @functools.cache
-    def compiled(char):
-        signature = _signature(function, types.float32 if char == "f" else types.float64)
+    @cache
+    def of_dtype(char):
+        made, signature = _compiled(numba.njit, function, function.__name__, char, **OPTIONS)
         # The function itself: its types are known, Numba need not look at them in each call.
-        return _kept(numba.njit, signature, function, **OPTIONS).overloads[signature].entry_point
+        return made.overloads[signature].entry_point
 
-    return compiled
-
-
-# --- rows of the tables: C functions, called by their address -----------------------------
-
-ARRAY, INT, FLOAT = types.voidptr, types.intp, types.float64
-loop = real = None  # in the templates: the loop of the row, and the dtype
+    return of_dtype
 
 
-def on_blocks(x: ARRAY, y: ARRAY, out: ARRAY, n: INT, width: INT, alpha: FLOAT):
-    """``loop(x, y, out, n, width, alpha)`` on arrays (n, width), flat."""
-    size = n * width
-    x, y, out = carray(x, size, real), carray(y, size, real), carray(out, size, real)
-    loop(x, y, out, n, width, real(alpha))
+def c_function(template, name, char, **formulas):
+    """A C function for a row of a table: a template with the row's formulas in their places.
 
-
-def on_vectors(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, constants: ARRAY):
-    """The same on flat vectors; the loop knows how many there are in state."""
-    scalars, constants = carray(scalars, 3, np.float64), carray(constants, 3, np.float64)
-    w, gradient, state = carray(w, n, real), carray(gradient, n, real), carray(state, (3, n), real)
-    loop(w, gradient, state, scalars, constants)
-
-
-MADE = []
-
-
-def c_function(template, name, char, loop):
-    """A template with the loop that was made for a row, compiled: for a row of a network, when
-    it is first asked for, so that a network waits for its own rows and not for all."""
-    names = template.__globals__ | {"loop": formula(loop), "real": np.dtype(char).type}
-    function = FunctionType(template.__code__, names, template.__name__)
-    # Numba counts functions of one name, and code from the cache, where another process counted
-    # them, would take one row's loop for another's.
-    function.__qualname__ = f"{name}_{char}_{EDITION}"
+    It is compiled when first asked for, so that a network waits for its own rows and not for all.
+    """
+    real = {"real": np.dtype(char).type}
+    scope = template.__globals__ | real | {name: formula(f) for name, f in formulas.items()}
+    function = FunctionType(template.__code__, scope, template.__name__)
+    function.__annotations__ = template.__annotations__
     options = {name: value for name, value in OPTIONS.items() if name != "nogil"}
-    made = _kept(numba.cfunc, types.void(*_signature(template, None)), function, **options)
-    MADE.append(made)  # its address is good for as long as it lives
-    return made
+    name = f"{template.__name__}_{name}"
+    return _compiled(numba.cfunc, function, name, char, types.void, **options)[0]
 
 
 def codes_of(formulas, table):

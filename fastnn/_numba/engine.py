@@ -1,9 +1,10 @@
-"""Whole networks: blocks of examples through all layers and back, mini-batches, epochs."""
+"""Whole networks: a block of examples through all layers and back, and the update."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn._numba.activations import softmax_backward
 from fastnn._numba.blocks import clear_padding
 from fastnn._numba.compiling import inlined, jit, reduction
 from fastnn._numba.layers import add_gradients, dense_backward, dense_forward
@@ -11,34 +12,22 @@ from fastnn._numba.random import drop
 from fastnn._numba.tile import call
 from fastnn._numba.updates import clip, decay, penalize
 
-__all__ = [
-    "LAYER", "Loss", "Masks", "Net", "backward_block", "derivative_of_layer",
-    "forward_block", "gradient_block", "rows_of", "update_parameters",
-]  # fmt: skip
+__all__ = ["LAYER", "Net", "pass_block", "update_parameters"]
 
 LAYER = np.dtype(
     [(name, np.int64) for name in ("n_in", "n_out", "W", "b", "A", "D", "dZ", "dA_prev")]
-    + [(name, np.float64) for name in ("alpha", "keep")]
-    + [(name, np.int64) for name in ("activate", "backward")]
+    + [("activate", np.int64), ("alpha", np.float64), ("keep", np.float64)]
 )
 """A layer: where W and b begin in the flat vector; in which row of a block's memory A, D, dZ and
-dA_prev begin, D = -1 for a layer that has none; and the addresses of its activation's loops."""
-
-
-class Loss(NamedTuple):
-    """The loss: a LossSpec, with the addresses of its loops."""
-
-    alpha: float
-    paired: bool
-    sums: int
-    derivatives: int
+dA_prev begin, D = A for a layer that has none; and the address of its activation's loop."""
 
 
 class Net(NamedTuple):
     """A network, and the memory of a block."""
 
     layers: Any
-    loss: Loss
+    loss: Any
+    """A LossSpec, with the address of its loop for its code, or 0 for no loss."""
     parameters: Any
     packed: Any
     """(blocks, n[0] + n[L] + 1, width): X, Y and the weights of some blocks of examples."""
@@ -46,14 +35,6 @@ class Net(NamedTuple):
     """(rows, width): see `LAYER`; the last row is for the losses of the examples."""
     scratch: Any
     """Flat."""
-
-
-class Masks(NamedTuple):
-    """What the masks of dropout of a block depend on, beside the layer."""
-
-    seed: int
-    step: int
-    first: int
 
 
 @inlined
@@ -81,16 +62,12 @@ def forward_block(net, x, count, masks):
     for l in range(net.layers.size):
         layer = net.layers[l]
         n, width = layer.n_out, x.shape[1]
-        A = rows_of(net.memory, layer.A, n)
-        W, b = W_of(layer, net.parameters), b_of(layer, net.parameters)
-        dense_forward(W, b, A_prev, A)
-        if layer.D < 0:
-            call(layer.activate, (A, A, A, n, width, layer.alpha))
-        else:
-            D = rows_of(net.memory, layer.D, n)
-            call(layer.activate, (A, A, D, n, width, layer.alpha))
-            if layer.keep < 1:
-                drop(A, D, layer.keep, l + 1, masks)
+        A, D = rows_of(net.memory, layer.A, n), rows_of(net.memory, layer.D, n)
+        dense_forward(W_of(layer, net.parameters), b_of(layer, net.parameters), A_prev, A)
+        has_D = layer.D != layer.A
+        call(layer.activate, (A.ctypes.data, D.ctypes.data, n, width, layer.alpha, has_D))
+        if layer.keep < 1:
+            drop(A, D, layer.keep, l + 1, masks)
         clear_padding(A, count)
         A_prev = A
     return A_prev
@@ -98,12 +75,11 @@ def forward_block(net, x, count, masks):
 
 @jit
 def derivative_of_layer(layer, x, memory, count):
-    """x becomes x g'(Z), from D where the layer has one, else from A."""
-    if layer.D < 0:
-        A = rows_of(memory, layer.A, layer.n_out)
-        call(layer.backward, (x, A, A, layer.n_out, x.shape[1], layer.alpha))
+    """x becomes x g'(Z), which is D, or for softmax no product."""
+    D = rows_of(memory, layer.D, layer.n_out)
+    if layer.D == layer.A:
+        softmax_backward(x, D)
     else:
-        D = rows_of(memory, layer.D, layer.n_out)
         for k in range(x.shape[0]):
             for j in range(x.shape[1]):
                 x[k, j] *= D[k, j]
@@ -141,40 +117,42 @@ def weighted_sum(weights, losses, count):
 
 
 @jit
-def output_derivative(loss, layer, A, y, weights, total, memory, count):
+def weighted_output(net, A, y, dZ, weights, total, count):
     """dZ = weights (A - Y) / total where paired, else weights dA g'(Z) / total."""
-    n, width = A.shape
-    dZ = rows_of(memory, layer.dZ, n)
-    if loss.paired:
-        for i in range(n):
-            for j in range(width):
+    if net.loss.paired:
+        for i in range(dZ.shape[0]):
+            for j in range(dZ.shape[1]):
                 dZ[i, j] = A[i, j] - y[i, j]
     else:
-        call(loss.derivatives, (A, y, dZ, n, width, loss.alpha))
-        derivative_of_layer(layer, dZ, memory, count)
+        derivative_of_layer(net.layers[net.layers.size - 1], dZ, net.memory, count)
     scale = A.dtype.type(1 / total)
-    for i in range(n):
-        for j in range(width):
+    for i in range(dZ.shape[0]):
+        for j in range(dZ.shape[1]):
             dZ[i, j] *= weights[j] * scale
     clear_padding(dZ, count)
 
 
 @inlined
-def gradient_block(net, block, count, total, gradients, masks):
-    """Return the sum of the weighted losses of one block.
+def pass_block(net, block, count, total, gradients, needs_dX, masks):
+    """Return the sum of the weighted losses, A of the last layer, and dX if it is needed.
 
     gradients grow by those of this sum / total, unless they have no numbers.
     """
-    last = net.layers[net.layers.size - 1]
-    n_in, n_out = net.layers[0].n_in, last.n_out
-    x, y, weights = block[:n_in], block[n_in : n_in + n_out], block[n_in + n_out]
-    A = forward_block(net, x, count, masks)
-    losses = net.memory[net.memory.shape[0] - 1]
-    call(net.loss.sums, (A, y, losses, n_out, x.shape[1], net.loss.alpha))
-    if gradients.size:
-        output_derivative(net.loss, last, A, y, weights, total, net.memory, count)
-        backward_block(net, x, count, gradients, False)
-    return weighted_sum(weights, losses, count)
+    last, width = net.layers[net.layers.size - 1], block.shape[1]
+    n_in, n, cost = net.layers[0].n_in, last.n_out, 0.0
+    x, y, weights = block[:n_in], block[n_in : n_in + n], block[n_in + n]
+    dX = A = forward_block(net, x, count, masks)
+    back = gradients.size > 0 or needs_dX
+    if net.loss.code:
+        losses, dZ = net.memory[net.memory.shape[0] - 1], rows_of(net.memory, last.dZ, n)
+        arrays = A.ctypes.data, y.ctypes.data, losses.ctypes.data, dZ.ctypes.data
+        unpaired = back and not net.loss.paired
+        call(net.loss.code, (*arrays, n, width, net.loss.alpha, unpaired))
+        cost = weighted_sum(weights, losses, count)
+        if back:
+            weighted_output(net, A, y, dZ, weights, total, count)
+            dX = backward_block(net, x, count, gradients, needs_dX)
+    return cost, A, dX
 
 
 # --- the update ---------------------------------------------------------------------------
@@ -186,18 +164,15 @@ def update_parameters(net, gradients, state, scalars, rule, total):
 
     rule: an UpdateSpec, with the address of its loop for its code; total: that of the batch.
     """
-    penalty, l2 = 0.0, rule.l2 / total if rule.per_example else rule.l2
+    w, penalty, l2 = net.parameters, 0.0, rule.l2 / total if rule.per_example else rule.l2
     if l2 != 0:
         for layer in net.layers:
-            W = W_of(layer, net.parameters)
-            penalty += penalize(W, l2, W_of(layer, gradients))
+            penalty += penalize(W_of(layer, w), l2, W_of(layer, gradients))
     if rule.clip_norm < np.inf:
         clip(gradients, rule.clip_norm)
     if rule.decay != 0:
         for layer in net.layers:
-            decay(W_of(layer, net.parameters), scalars[0] * rule.decay)
-    call(
-        rule.code,
-        (net.parameters, gradients, state, net.parameters.size, scalars, rule.constants),
-    )
+            decay(W_of(layer, w), scalars[0] * rule.decay)
+    vectors = w.ctypes.data, gradients.ctypes.data, state.ctypes.data, w.size
+    call(rule.code, (*vectors, scalars.ctypes.data, rule.constants.ctypes.data))
     return penalty

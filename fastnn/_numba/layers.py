@@ -35,14 +35,16 @@ def multiply(a, lie, rows, b, c, c_row):
 
     ``lie = (row, step)``: a[i, k] is at i * row + k * step, c[i, j] at i * c_row + j.
     """
-    (row, step), depth, width = lie, b.shape[0], b.shape[1]
+    size, depth, width = a.itemsize, b.shape[0], b.shape[1]
+    row, step, c_row = lie[0] * size, lie[1] * size, c_row * size
     tiles = (rows + TILE_ROWS - 1) // TILE_ROWS
-    for column in range(0, width, panel_of(b)):
+    for column in range(0, width * size, 2 * VECTOR_BYTES):
+        right = b.ctypes.data + column, width * size
         for t in range(tiles):
             # Even shares: 10 = 5 + 5 and not 6 + 4.
             i, stop = rows * t // tiles, rows * (t + 1) // tiles
-            left, place = (a, i * row, row, step), (c, i * c_row + column, c_row)
-            multiply_tile(stop - i, depth, left, (b, column, width), place)
+            left, place = (a.ctypes.data + i * row, row, step), c.ctypes.data + i * c_row + column
+            multiply_tile(a.dtype.type(0), stop - i, depth, left, right, (place, c_row))
 
 
 @inlined

@@ -1,43 +1,47 @@
-"""Losses: the table of formulas, and the loops that are made of them.
+"""Losses: the table of formulas, and the loop that is made of them.
 
 To add one: a line in the table, of functions of one number.
 """
 
-import functools
+from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
+from numba import carray
 
-from fastnn._numba.compiling import c_function, codes_of, formula, on_blocks
+from fastnn._numba.compiling import ARRAY, BOOL, FLOAT, INT, c_function, codes_of, formula
 from fastnn._numba.vector_math import log, log1p, maximum, minimum, pick
 from fastnn.losses import LOSSES
 
-__all__ = ["CODES", "derivatives_of", "sums_of"]
+__all__ = ["CODES", "GIVEN", "row_of"]
 
 TINY, LARGEST = (2.0**-126, 2.0**-1022), (float(np.finfo("f4").max), float(np.finfo("f8").max))
 BELOW_ONE = 1 - 2.0**-24, 1 - 2.0**-53
 
 
 @formula
-def not_zero(a):
-    """At least the smallest normal number, or NaN."""
-    return maximum(pick(a, TINY), a)
-
-
-@formula
-def from_floor(a, floor):
+def above_zero(a, floor):
     """At least the smallest normal number and the floor, or NaN."""
     return maximum(maximum(pick(a, TINY), floor), a)
 
 
 @formula
-def not_one(a, floor):
+def below_one(a, floor):
     """At most the number below 1, and as far from 1 as the floor from 0, or NaN."""
     return minimum(minimum(pick(a, BELOW_ONE), type(a)(1) - floor), a)
 
 
 @formula
-def finite(x):
-    return minimum(pick(x, LARGEST), x)
+def divided(x, a):
+    """x / a, where a is not 0."""
+    return x / maximum(pick(a, TINY), a)
+
+
+@formula
+def huber(r, delta):
+    inner = minimum(delta, r)
+    return inner * (r - type(r)(0.5) * inner)
 
 
 @formula
@@ -52,58 +56,55 @@ TABLE = {
     ),
     "binary_cross_entropy": (
         lambda a, y, floor: (
-            -(y * log(from_floor(a, floor)) + (type(a)(1) - y) * log1p(-not_one(a, floor)))
+            (y - type(a)(1)) * log1p(-below_one(a, floor)) - y * log(above_zero(a, floor))
         ),
-        lambda a, y, alpha: (a - y) / not_zero(a * (type(a)(1) - a)),
+        lambda a, y, alpha: divided(a - y, a * (type(a)(1) - a)),
     ),
     "cross_entropy": (
-        lambda a, y, floor: -y * log(from_floor(a, floor)),
-        lambda a, y, alpha: -y / not_zero(a),
+        lambda a, y, floor: -y * log(above_zero(a, floor)),
+        lambda a, y, alpha: divided(-y, a),
     ),
     "huber": (
-        lambda a, y, delta: (
-            minimum(delta, abs(a - y)) * (abs(a - y) - type(a)(0.5) * minimum(delta, abs(a - y)))
-        ),
+        lambda a, y, delta: huber(abs(a - y), delta),
         lambda a, y, delta: maximum(-delta, minimum(delta, a - y)),
     ),
     "mae": (lambda a, y, alpha: abs(a - y), lambda a, y, alpha: sign(a - y)),
     "poisson": (
-        lambda a, y, alpha: a - y * log(not_zero(a)),
-        lambda a, y, alpha: type(a)(1) - finite(y / not_zero(a)),
+        lambda a, y, alpha: a - y * log(above_zero(a, alpha)),
+        lambda a, y, alpha: type(a)(1) - minimum(pick(a, LARGEST), divided(y, a)),
     ),
+    # A loss of the caller's own, of which Y is the derivative.
+    "given": (lambda a, y, alpha: type(a)(0), lambda a, y, alpha: y),
 }
 """name -> (loss, dA): ``loss(a, y, alpha)`` of each output, and its derivative."""
 
-CODES = codes_of(TABLE, LOSSES)
-NAMES = {code: name for name, code in CODES.items()}
+GIVEN = -1
+CODES = codes_of(TABLE.keys() - {"given"}, LOSSES)
+NAMES = {code: name for name, code in CODES.items()} | {GIVEN: "given"}
 
 
-# --- loops over the outputs, (n, width) ---------------------------------------------------
+@cache
+def row_of(code, char):
+    """The loop of a row, over (n, width) outputs."""
+    loss, derivative = TABLE[NAMES[code]]
+    return c_function(on_outputs, NAMES[code], char, loss=loss, derivative=derivative)
 
 
-@functools.cache
-def sums_of(code, char):
-    """The loop that writes the losses of each example to the first row of its output."""
-    loss = formula(TABLE[NAMES[code]][0])
+loss = derivative = real = None  # in the template: the formulas of the row, and the dtype
 
-    def loop(a, y, sums, n, width, alpha):
-        a, y = a.reshape(n, width), y.reshape(n, width)
+
+def on_outputs(
+    a: ARRAY, y: ARRAY, sums: ARRAY, da: ARRAY, n: INT, width: INT, alpha: FLOAT, both: BOOL
+):
+    """The loss of each example, and the derivatives if `both` are wanted."""
+    a, y, alpha = carray(a, (n, width), real), carray(y, (n, width), real), real(alpha)
+    sums, da = carray(sums, width, real), carray(da, (n, width), real)
+    for j in range(width):
+        sums[j] = 0
+    for k in range(n):
         for j in range(width):
-            sums[j] = 0
+            sums[j] += loss(a[k, j], y[k, j], alpha)
+    if both:
         for k in range(n):
             for j in range(width):
-                sums[j] += loss(a[k, j], y[k, j], alpha)
-
-    return c_function(on_blocks, f"sums_of_{NAMES[code]}", char, loop)
-
-
-@functools.cache
-def derivatives_of(code, char):
-    """The loop that makes dA."""
-    derivative = formula(TABLE[NAMES[code]][1])
-
-    def loop(a, y, da, n, width, alpha):
-        for i in range(a.size):
-            da[i] = derivative(a[i], y[i], alpha)
-
-    return c_function(on_blocks, f"derivatives_of_{NAMES[code]}", char, loop)
+                da[k, j] = derivative(a[k, j], y[k, j], alpha)

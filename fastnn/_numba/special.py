@@ -33,30 +33,26 @@ __all__ = ["elu", "gelu", "gelu_tanh", "silu", "softplus"]
 END = 15.0, 39.0
 
 
-@formula
 def elu(z, alpha):
     one, above = type(z)(1), z > type(z)(0)
     t, _ = expm1_negative(minimum(type(z)(0), z))
     return (z if above else np.copysign(alpha * t, z)), (one if above else alpha * t + alpha)
 
 
-@formula
-def softplus(z):
+def softplus(z, alpha):
     """max(z, 0) + ln(1 + exp(-|z|)), and sigmoid(z)."""
     zero, one, e = type(z)(0), type(z)(1), exp_negative(-abs(z))
     return maximum(zero, z) + log1p(e), (e if z < zero else one) / (one + e)
 
 
-@formula
-def silu(z):
+def silu(z, alpha):
     end = -pick(z, LOWEST)
     near = maximum(-end, minimum(end, z))
     value, derivative = gate(near, near, type(z)(0), type(z)(1))
     return (z if z > end else value), derivative
 
 
-@formula
-def gelu_tanh(z):
+def gelu_tanh(z, alpha):
     end = pick(z, END)
     near = maximum(-end, minimum(end, z))
     w, low, slope = twice_u(near)
@@ -121,8 +117,7 @@ def rounded(x, quantum):
     return (x + shift) - shift
 
 
-@formula
-def gelu(z):
+def gelu(z, alpha):
     """z Phi(z) = max(z, 0) - |z| (1 - Phi(|z|)), and its derivative Phi(z) + z phi(z)."""
     real = type(z)
     end = pick(z, END)  # beyond, the tail's product with z is 0

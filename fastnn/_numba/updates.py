@@ -3,13 +3,18 @@
 To add one: its loop, and its line in the table.
 """
 
-import functools
-import math
+from __future__ import annotations
 
-from fastnn._numba.compiling import c_function, codes_of, jit, on_vectors, reduction
+import math
+from functools import cache
+
+import numpy as np
+from numba import carray
+
+from fastnn._numba.compiling import ARRAY, INT, c_function, codes_of, jit, reduction
 from fastnn.optimizers import FORMULAS
 
-__all__ = ["CODES", "clip", "decay", "loop_of", "penalize"]
+__all__ = ["CODES", "row_of", "clip", "decay", "penalize"]
 
 
 # --- loops over the flat vectors: w and the rows of state are written ---------------------
@@ -57,15 +62,24 @@ TABLE = {
     "momentum": momentum,
     "rmsprop": rmsprop,
 }
-
 CODES = codes_of(TABLE, FORMULAS)
 NAMES = {code: name for name, code in CODES.items()}
 
 
-@functools.cache
-def loop_of(code, char):
-    """The loop of one step."""
-    return c_function(on_vectors, f"step_of_{NAMES[code]}", char, TABLE[NAMES[code]])
+@cache
+def row_of(code, char):
+    """The loop of a row."""
+    return c_function(step, NAMES[code], char, loop=TABLE[NAMES[code]])
+
+
+loop = real = None  # in the template: the loop of the row, and the dtype
+
+
+def step(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, constants: ARRAY):
+    """The loop knows how many vectors there are in state."""
+    scalars, constants = carray(scalars, 3, np.float64), carray(constants, 3, np.float64)
+    w, gradient, state = carray(w, n, real), carray(gradient, n, real), carray(state, (3, n), real)
+    loop(w, gradient, state, scalars, constants)
 
 
 # --- what is done before ------------------------------------------------------------------
