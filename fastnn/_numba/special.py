@@ -7,16 +7,14 @@ import numpy as np
 
 from fastnn import _polynomials as P
 from fastnn._numba.compiling import formula
+from fastnn._numba.tile import fma
 from fastnn._numba.vector_math import (
     DOWN,
     LOWEST,
-    MAGIC,
     UP,
     corrected,
-    exp_curved,
     exp_negative,
     exp_parts,
-    exp_reduce,
     expm1_negative,
     log1p,
     maximum,
@@ -24,13 +22,15 @@ from fastnn._numba.vector_math import (
     pick,
     polynomial,
     scale_of,
-    single,
 )  # fmt: skip
 
 __all__ = ["elu", "gelu", "gelu_tanh", "silu", "softplus"]
 
-# Beyond it, gelu(z) is z, or 0: for float32 and float64.
+# For float32 and float64.  Beyond END, gelu(z) is z, or 0.
 END = 15.0, 39.0
+# 2 sqrt(2 / pi) and 0.044715 times it: what is nearest to them, and the rest.
+LINE, LINE_LOW = (1.5957691669464111, 1.5957691216057308), (-4.5340681e-08, -9.96930880911092e-17)
+CUBE, CUBE_LOW = (0.07135481387376785, 0.07135481627260025), (2.3988325e-09, -6.175149918155315e-19)
 
 
 def elu(z, alpha):
@@ -84,69 +84,33 @@ def gate(z, w, low, slope):
 
 @formula
 def twice_u(z):
-    """2 sqrt(2 / pi) (z + 0.044715 z^3) in two parts, |z| <= 39, and its derivative."""
-    real = type(z)
-    slope = real(1.5957691216057308) * (real(1) + real(0.134145) * z * z)
-    if single(z):
-        x = np.float64(z)
-        sum = 1.5957691216057308 * x + 0.07135481627260025 * (x * x * x)
-        w = real(sum)
-        return w, real(sum - np.float64(w)), slope
-    # z = c + d and c^3 = h + rest: c, h and the first parts of the constants have so few bits
-    # that `cube` and `line` are exact for |z| <= 32; below -32 the result is 0.
-    c = rounded(z, 2.0**-12)
-    d, h = z - c, rounded(c * c * c, 2.0**-11)
-    cube, line = real(0.071354815736413) * h, real(1.5957691073417664) * c
-    sum = cube + line
-    part = sum - cube
-    low = (cube - (sum - part)) + (line - part)  # what the sum has lost (Knuth)
-    low += (
-        real(1.426396435433791e-08) * c
-        + real(5.361872467621785e-10) * h
-        + real(0.07135481627260025) * (c * c * c - h)
-    )
-    low += d * (real(1.5957691216057308) + real(0.07135481627260025) * (z * z + c * (z + c)))
-    w = sum + low
-    return w, low - (w - sum), slope
-
-
-@formula
-def rounded(x, quantum):
-    """x as a multiple of a power of two, so that its products are exact."""
-    shift = type(x)(quantum) * pick(x, MAGIC)
-    return (x + shift) - shift
+    """2 sqrt(2 / pi) (z + 0.044715 z^3) in two parts, and its derivative."""
+    square, line = z * z, pick(z, LINE)
+    cube = pick(z, CUBE) * square
+    sum = line + cube
+    part = sum - line
+    low = (line - (sum - part)) + (cube - part)  # what the sum has lost (Knuth), and the product
+    low += fma(pick(z, CUBE), square, -cube) + pick(z, CUBE) * fma(z, z, -square)
+    low += pick(z, LINE_LOW) + pick(z, CUBE_LOW) * square
+    w = z * sum
+    return w, fma(z, sum, -w) + z * low, line + type(z)(3) * cube
 
 
 def gelu(z, alpha):
     """z Phi(z) = max(z, 0) - |z| (1 - Phi(|z|)), and its derivative Phi(z) + z phi(z)."""
-    real = type(z)
-    end = pick(z, END)  # beyond, the tail's product with z is 0
-    x = minimum(end, abs(z))
-    shifted, r, curved = exp_half_square(x)
-    m, twice, lost = mills(x)
+    zero, one, half = type(z)(0), type(z)(1), type(z)(0.5)
+    x = minimum(pick(z, END), abs(z))  # beyond, the tail's product with z is 0
+    square = x * x
+    p, lost, shifted = exp_parts(-half * square, -half * fma(x, x, -square))
+    m, twice, twice_lost = mills(x)
     # As in `exp_negative`: 2^n, and the result, may be subnormal.
-    power, back, forth = scale_of(shifted), pick(z, DOWN) * real(0.5), pick(z, UP) * real(2)
-    density = real(1) + (r + curved)
-    slope = (m - real(0.3989422804014327) * x) * density * power * (back + back)
-    derivative = slope if z < real(0) else real(1) - slope
-    twice = twice + (twice * r + (twice * curved + lost * density))
-    value = ((x if z > real(0) else real(0)) * forth - twice * power) * back
-    return (z if z > end else np.copysign(value, z)), derivative
-
-
-@formula
-def exp_half_square(x):
-    """(shifted, r, curved): exp(-x^2 / 2) = 2^n (1 + r + curved), 0 <= x <= 39 (15).
-
-    With c, x rounded to so few bits that its square is exact, -x^2 / 2 is
-    -c^2 / 2 + (c - x) (c + x) / 2, where the second part is small.
-    """
-    real = type(x)
-    c = rounded(x, 2.0**-8 if single(x) else 2.0**-20)
-    shifted, high, lost = exp_reduce(real(-0.5) * c * c)
-    rest = real(0.5) * (c - x) * (c + x) + lost
-    r = high + rest
-    return shifted, r, exp_curved(r) + ((high - r) + rest)
+    power, back, forth = scale_of(shifted), pick(z, DOWN) * half, pick(z, UP) / half
+    slope = (m - type(z)(0.3989422804014327) * x) * p * power * (back + back)
+    tail = twice * p
+    tail = tail + (fma(twice, p, -tail) + (twice * lost + twice_lost * p))
+    value = ((x if z > zero else zero) * forth - tail * power) * back
+    derivative = slope if z < zero else one - slope
+    return (z if z > pick(z, END) else np.copysign(value, z)), derivative
 
 
 @formula

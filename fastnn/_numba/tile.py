@@ -10,7 +10,7 @@ from numba import types
 from numba.core import cgutils, config
 from numba.extending import intrinsic
 
-__all__ = ["TILE_ROWS", "VECTOR_BYTES", "call", "multiply_tile"]
+__all__ = ["TILE_ROWS", "VECTOR_BYTES", "call", "fma", "multiply_tile"]
 
 
 def _has(feature):
@@ -100,3 +100,9 @@ def call(typingctx, address, arguments):
         return context.get_dummy_value()
 
     return types.void(address, arguments), codegen
+
+
+@intrinsic
+def fma(typingctx, x, y, z):
+    """x y + z, rounded once."""
+    return x(x, y, z), lambda context, builder, signature, values: builder.fma(*values)

@@ -20,6 +20,8 @@ __all__ = [
     "scale_of", "sigmoid", "single", "tanh",
 ]  # fmt: skip
 
+INLINE = {"jit_options": {"forceinline": True, **OPTIONS}}
+
 LOG2_E, LN2 = 1.4426950408889634, 0.6931471805599453
 
 # For float32 and float64.  Adding MAGIC leaves the nearest integer in the low bits.
@@ -34,35 +36,30 @@ LOWEST, HIGHEST = (-120.0, -760.0), (100.0, 720.0)
 # --- what depends on the type -------------------------------------------------------------
 
 
-def single(x):
-    """Whether x is float32: a constant for the compiler."""
-
-
 def bits_of(x):
     """The bits of x as an integer."""
+
+
+@overload(bits_of, **INLINE)
+def _bits_of(x):
+    real, integer = (np.float32, np.int32) if x == types.float32 else (np.float64, np.int64)
+    return lambda x: real(x).view(integer)
 
 
 def from_bits(bits, x):
     """The number of the type of x that has these bits."""
 
 
-@overload(single, jit_options={"forceinline": True, **OPTIONS})
-def _single(x):
-    return (lambda x: True) if x == types.float32 else (lambda x: False)
+@overload(from_bits, **INLINE)
+def _from_bits(bits, x):  # Numba's sum of two int32 is an int64
+    real, integer = (np.float32, np.int32) if x == types.float32 else (np.float64, np.int64)
+    return lambda bits, x: integer(bits).view(real)
 
 
-@overload(bits_of, jit_options={"forceinline": True, **OPTIONS})
-def _bits_of(x):
-    if x == types.float32:
-        return lambda x: np.float32(x).view(np.int32)
-    return lambda x: np.float64(x).view(np.int64)
-
-
-@overload(from_bits, jit_options={"forceinline": True, **OPTIONS})
-def _from_bits(bits, x):
-    if x == types.float32:  # Numba's sum of two int32 is an int64
-        return lambda bits, x: np.int32(bits).view(np.float32)
-    return lambda bits, x: np.int64(bits).view(np.float64)
+@formula
+def single(x):
+    """Whether x is float32: a constant for LLVM, like all that follows from it."""
+    return type(x)(1) + type(x)(2.0**-40) == type(x)(1)
 
 
 @formula
@@ -86,13 +83,15 @@ def minimum(x, y):
     return x if x < y else y
 
 
-@formula
 def horner(x, coefficients):
-    """c[0] + c[1] x + c[2] x^2 + ..."""
-    value = type(x)(0)
-    for i in range(len(coefficients) - 1, -1, -1):
-        value = value * x + type(x)(coefficients[i])
-    return value
+    """c[0] + c[1] x + c[2] x^2 + ..., without a loop: LLVM would not unroll a long one."""
+
+
+@overload(horner, **INLINE)
+def _horner(x, coefficients):
+    if len(coefficients) == 1:
+        return lambda x, coefficients: type(x)(coefficients[0])
+    return lambda x, coefficients: type(x)(coefficients[0]) + x * horner(x, coefficients[1:])
 
 
 @formula
@@ -202,39 +201,17 @@ def sigmoid(x):
 
 
 @formula
-def tanh_by_half(x):
-    """tanh |x| in float32: 2 N D / (2 N D + (D - N)^2), where N / D = tanh |x / 2|.
-
-    Near 1, where N and D are nearly equal, an error of theirs hardly counts.
-    """
-    real = type(x)
-    c = minimum(real(9), abs(x))  # beyond, the result is 1
-    z = c * c
-    n = c * z * horner(z, P.TANH_HALF_N) + c
-    u = z * horner(z, P.TANH_HALF_D)  # D = 2 + u exactly
-    twice_nd = n * u + (n + n)
-    twice_nd = twice_nd + twice_nd
-    difference = u - n
-    return twice_nd / ((difference * (difference + real(4)) + twice_nd) + real(4))
-
-
-@formula
-def tanh_by_exp(x):
-    """tanh |x| in float64: -t / (2 + t) with t = exp(-2|x|) - 1."""
+def tanh(x):
+    """-t / (2 + t) with t = exp(-2 |x|) - 1, and the sign of x."""
     real = type(x)
     t, t_lost = expm1_negative(abs(x) * real(-2))
     denominator = t + real(2)
     a = -t / denominator
-    lost = (t - (denominator - real(2))) + t_lost
-    # As in `corrected`; and 1 / (2 + t) = (1 + tanh |x|) / 2.
-    rest = ((-t - a * denominator) - t_lost) - a * lost
-    return abs(a + rest * (real(0.5) + real(0.5) * a))  # not -0
-
-
-@formula
-def tanh(x):
-    """tanh |x|, and the sign of x."""
-    return np.copysign(tanh_by_half(x) if single(x) else tanh_by_exp(x), x)
+    if not single(x):  # as in `corrected`; and 1 / (2 + t) = (1 + tanh |x|) / 2
+        lost = (t - (denominator - real(2))) + t_lost
+        rest = ((-t - a * denominator) - t_lost) - a * lost
+        a = a + rest * (real(0.5) + real(0.5) * a)
+    return np.copysign(a, x)
 
 
 @formula
