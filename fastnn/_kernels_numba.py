@@ -113,34 +113,29 @@ def shuffle(order, seed, epoch):
 
 
 class Network(reference.Network):
-    """A network of L layers on one flat parameter vector.
+    """A network of L layers on one flat parameter vector: the reference says what each method does.
 
-    What is not here, such as its looks at arguments, is that of the reference.
+    What is not here, such as its looks at arguments, it does itself.
     """
 
     def __init__(self, layers, loss, parameters):
         super().__init__(layers, loss, parameters)
-        self._hashed = tuple(map(tuple, layers)), parameters.dtype.char
-        self._n_in, self._block = layers[0][0], 0  # `try_forward` calls `forward` for any block
+        self._block = 0  # `try_forward` calls `forward` for any block
 
     def forward(self, X, A, threads=1, masks=None):
-        """``A[l] = g(W[l] A[l-1] + b[l])`` for every layer.  OUT: A, (n[L], m)."""
         self._run(None, X, masks=masks, A=A)
 
     def cost_and_gradients(self, X, Y, weights, gradients, threads=1):
-        """Return the cost J.  OUT: gradients, flat like the parameters, or None."""
         total = X.shape[1] if weights is None else float(weights.sum(dtype=np.float64))
         return self._run(self.loss, X, Y, weights, total or 1, gradients=gradients)
 
     def backward(self, X, dA, gradients, dX, threads=1, masks=None):
-        """From dA = dJ/dA[L], (n[L], m), the derivatives of J, summed over the examples."""
-        given = LossSpec(losses.GIVEN)
-        self._run(given, X, dA, masks=masks, gradients=gradients, dX=dX)
+        loss = LossSpec(losses.GIVEN)
+        self._run(loss, X, dA, masks=masks, gradients=gradients, dX=dX)
 
     def jacobian(self, X, J, threads=1):
-        """``J[j, i, k] = dA[L][i, j] / dX[k, j]``, of each example j.  OUT: J, (m, n[L], n[0])."""
-        dA, dX = np.zeros((self._n_out, X.shape[1]), X.dtype), np.empty_like(X)
-        for i in range(self._n_out):
+        dA, dX = np.zeros((self.layers[-1].n_out, X.shape[1]), X.dtype), np.empty_like(X)
+        for i in range(self.layers[-1].n_out):
             dA[i - 1], dA[i] = 0, 1
             self.backward(X, dA, None, dX)
             J[:, i] = dX.T
@@ -166,7 +161,6 @@ class Network(reference.Network):
         self, X, Y, weights, order, batch_size, spec, scalars, state, seed, first_step, costs,
         threads=1,
     ):  # fmt: skip
-        """Train in place: one step of an optimizer for each batch, as in the reference."""
         m, dtype, parameters = X.shape[1], X.dtype, self.parameters
         if m == 0:
             costs[:] = 0
@@ -177,10 +171,8 @@ class Network(reference.Network):
         net = self._net(self.loss, batch_size, True, True, m * again, order is not None)
         weights = np.empty((0, 0), dtype) if weights is None else weights
         order = np.empty((1, 0), np.uint32) if order is None else np.ascontiguousarray(order)
-        before, per_epoch = (
-            np.vstack((parameters, state)),
-            _blocks(m, batch_size, net.packed.shape[2]),
-        )
+        per_epoch = _blocks(m, batch_size, net.packed.shape[2])
+        before = np.vstack((parameters, state))
         arguments = (
             net, X, Y, weights, order, batch_size, _rule(spec, dtype.char), scalars, state,
             np.uint64(seed), first_step, costs, np.empty_like(parameters), before, np.zeros(2),
@@ -195,9 +187,8 @@ class Network(reference.Network):
             raise
 
     def update(self, gradients, spec, scalars, state):
-        """Take the second half of a step, from the gradients on; return ``l2 / 2 sum(W^2)``."""
         net, rule = self._net(None, 1, False, False), _rule(spec, gradients.dtype.char)
-        return entries.update(gradients.dtype.char)(net, gradients, state, np.array(scalars), rule)
+        return entries.update(gradients.dtype.char)(net, gradients, state, _three(scalars), rule)
 
     def _turns(self, net, blocks):
         """Yield (begin, end) of the blocks, some at a time: between two, Ctrl-C is seen."""
@@ -215,20 +206,19 @@ class Network(reference.Network):
 
         Of m examples that are used again, all blocks that there is room for are packed ahead.
         """
-        layers, char = self._hashed
-        layers, rows = _plan(layers, char, bool(back), bool(masks))
-        loss = LossSpec(0, 0.0, False, 0) if loss is None else _loss(loss, char)
-        dtype, packed_rows = self.parameters.dtype, self._n_in + self._n_out + 1
-        width, panel = _width(batch, rows + packed_rows, dtype), _panel(dtype)
+        dtype, n_in, n_out = self.parameters.dtype, self.layers[0].n_in, self.layers[-1].n_out
+        layers, rows = _plan(tuple(self.layers), dtype.char, bool(back), bool(masks))
+        code = losses.row_of(loss.code, dtype.char).address if loss else 0
+        loss = LossSpec(code, *(loss or LossSpec(0))[1:])
+        packed_rows, panel = n_in + n_out + 1, 2 * VECTOR_BYTES // dtype.itemsize
+        width = _width(batch, dtype.itemsize * (rows + packed_rows), panel)
         # Of examples that are used again as they lie, all are kept, or none.
-        room, blocks = (
-            AHEAD_BYTES // (dtype.itemsize * width * packed_rows),
-            _blocks(m, batch, width),
-        )
+        blocks = _blocks(m, batch, width)
+        room = AHEAD_BYTES // (dtype.itemsize * width * packed_rows)
         ahead = min(room, blocks) if shuffled or blocks <= room else 1
         packed = np.empty((max(ahead, 1), packed_rows, width), dtype)
         packed[:, -1] = 1  # the weights
-        features = width + max(n_out for _, n_out, *_ in self.layers)
+        features = width + int(layers["n_out"].max())
         memory, scratch = np.empty((rows, width), dtype), np.empty(features * panel, dtype)
         return Net(layers, loss, self.parameters, packed, memory, scratch)
 
@@ -253,20 +243,14 @@ def _plan(layers, char, back, masks):
     return plan, int(row + 2 * widest + 1)
 
 
-@lru_cache(1024)
-def _loss(loss, char):
-    """A LossSpec with the address of its loop for its code."""
-    code, alpha, paired, targets = loss
-    return LossSpec(losses.row_of(code, char).address, float(alpha), bool(paired), targets)
-
-
-@lru_cache(1024)
 def _rule(spec, char):
-    """An UpdateSpec with the address of its loop for its code, and always three constants."""
-    constants = np.array([*spec.constants, 0.0, 0.0, 0.0][:3])
-    rest = map(float, (spec.l2, spec.decay, spec.clip_norm))
-    loop = updates.row_of(spec.code, char).address
-    return UpdateSpec(loop, constants, *rest, bool(spec.per_example))
+    """An UpdateSpec with the address of its loop for its code."""
+    address = updates.row_of(spec.code, char).address
+    return UpdateSpec(address, _three(spec.constants), *spec[2:])
+
+
+def _three(numbers):
+    return np.array([*numbers, 0.0, 0.0, 0.0][:3])
 
 
 def _blocks(m, batch, width):
@@ -274,14 +258,11 @@ def _blocks(m, batch, width):
     return m // max(batch, 1) * -(-batch // width) + -(-(m % max(batch, 1)) // width)
 
 
-def _panel(dtype):
-    """Examples of a panel."""
-    return 2 * VECTOR_BYTES // dtype.itemsize
+def _width(m, size, panel):
+    """Examples of a block: a multiple of the panel, even shares of m, within the cache's size.
 
-
-def _width(m, rows, dtype):
-    """Examples of a block: a multiple of the panel, even shares of m, within the cache's size."""
-    panel, size = _panel(dtype), dtype.itemsize * rows
+    size: bytes of one.
+    """
     most = min(max(BLOCK_COLUMNS, SMALL_BYTES // size), BLOCK_BYTES // size)
     most = max(panel, most // panel * panel)
     blocks = max(1, -(-m // most))

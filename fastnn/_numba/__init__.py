@@ -10,6 +10,6 @@ updates.py      the table of optimizers, penalty and clipping
 random.py       the order of the examples, and the masks of dropout
 blocks.py       blocks of examples, packed from arrays of any strides
 layers.py       dense layers on blocks, forward and back
-engine.py       whole networks on one block
+engine.py       whole networks on one block, and the update
 entries.py      what Python calls: all blocks of a call, epochs
 """

@@ -91,8 +91,8 @@ def c_function(template, name, char, **formulas):
 
     It is compiled when first asked for, so that a network waits for its own rows and not for all.
     """
-    real = {"real": np.dtype(char).type}
-    scope = template.__globals__ | real | {name: formula(f) for name, f in formulas.items()}
+    formulas = {name: formula(f) if callable(f) else f for name, f in formulas.items()}
+    scope = template.__globals__ | formulas | {"real": np.dtype(char).type}
     function = FunctionType(template.__code__, scope, template.__name__)
     function.__annotations__ = template.__annotations__
     options = {name: value for name, value in OPTIONS.items() if name != "nogil"}

@@ -6,11 +6,11 @@ import numpy as np
 
 from fastnn._numba.activations import softmax_backward
 from fastnn._numba.blocks import clear_padding
-from fastnn._numba.compiling import inlined, jit, reduction
+from fastnn._numba.compiling import inlined, jit
 from fastnn._numba.layers import add_gradients, dense_backward, dense_forward
 from fastnn._numba.random import drop
 from fastnn._numba.tile import call
-from fastnn._numba.updates import clip, decay, penalize
+from fastnn._numba.updates import clip, decay, inner_product, penalize
 
 __all__ = ["LAYER", "Net", "pass_block", "update_parameters"]
 
@@ -38,18 +38,8 @@ class Net(NamedTuple):
 
 
 @inlined
-def rows_of(memory, start, n):
-    return memory[start : start + n]
-
-
-@inlined
-def W_of(layer, flat):
-    return flat[layer.W : layer.b]
-
-
-@inlined
-def b_of(layer, flat):
-    return flat[layer.b : layer.b + layer.n_out]
+def W_b_of(layer, flat):
+    return flat[layer.W : layer.b], flat[layer.b : layer.b + layer.n_out]
 
 
 # --- one block ----------------------------------------------------------------------------
@@ -62,8 +52,9 @@ def forward_block(net, x, count, masks):
     for l in range(net.layers.size):
         layer = net.layers[l]
         n, width = layer.n_out, x.shape[1]
-        A, D = rows_of(net.memory, layer.A, n), rows_of(net.memory, layer.D, n)
-        dense_forward(W_of(layer, net.parameters), b_of(layer, net.parameters), A_prev, A)
+        A, D = net.memory[layer.A : layer.A + n], net.memory[layer.D : layer.D + n]
+        W, b = W_b_of(layer, net.parameters)
+        dense_forward(W, b, A_prev, A)
         has_D = layer.D != layer.A
         call(layer.activate, (A.ctypes.data, D.ctypes.data, n, width, layer.alpha, has_D))
         if layer.keep < 1:
@@ -76,7 +67,7 @@ def forward_block(net, x, count, masks):
 @jit
 def derivative_of_layer(layer, x, memory, count):
     """x becomes x g'(Z), which is D, or for softmax no product."""
-    D = rows_of(memory, layer.D, layer.n_out)
+    D = memory[layer.D : layer.D + layer.n_out]
     if layer.D == layer.A:
         softmax_backward(x, D)
     else:
@@ -95,25 +86,18 @@ def backward_block(net, x, count, gradients, needs_dX):
     dA_prev = x
     for l in range(net.layers.size - 1, -1, -1):
         layer = net.layers[l]
-        dZ = rows_of(net.memory, layer.dZ, layer.n_out)
+        dZ = net.memory[layer.dZ : layer.dZ + layer.n_out]
         if gradients.size:
-            A_prev = rows_of(net.memory, net.layers[l - 1].A, layer.n_in) if l else x
-            dW, db = W_of(layer, gradients), b_of(layer, gradients)
+            start = net.layers[l - 1].A
+            A_prev = net.memory[start : start + layer.n_in] if l else x
+            dW, db = W_b_of(layer, gradients)
             add_gradients(dZ, A_prev, dW, db, net.scratch)
         if l or needs_dX:
-            dA_prev = rows_of(net.memory, layer.dA_prev, layer.n_in)
-            dense_backward(W_of(layer, net.parameters), dZ, dA_prev)
+            dA_prev = net.memory[layer.dA_prev : layer.dA_prev + layer.n_in]
+            dense_backward(net.parameters[layer.W : layer.b], dZ, dA_prev)
         if l:
             derivative_of_layer(net.layers[l - 1], dA_prev, net.memory, count)
     return dA_prev
-
-
-@reduction
-def weighted_sum(weights, losses, count):
-    total = 0.0
-    for j in range(count):
-        total += float(weights[j]) * float(losses[j])
-    return total
 
 
 @jit
@@ -144,11 +128,11 @@ def pass_block(net, block, count, total, gradients, needs_dX, masks):
     dX = A = forward_block(net, x, count, masks)
     back = gradients.size > 0 or needs_dX
     if net.loss.code:
-        losses, dZ = net.memory[net.memory.shape[0] - 1], rows_of(net.memory, last.dZ, n)
+        losses, dZ = net.memory[net.memory.shape[0] - 1], net.memory[last.dZ : last.dZ + n]
         arrays = A.ctypes.data, y.ctypes.data, losses.ctypes.data, dZ.ctypes.data
         unpaired = back and not net.loss.paired
         call(net.loss.code, (*arrays, n, width, net.loss.alpha, unpaired))
-        cost = weighted_sum(weights, losses, count)
+        cost = inner_product(weights[:count], losses[:count])
         if back:
             weighted_output(net, A, y, dZ, weights, total, count)
             dX = backward_block(net, x, count, gradients, needs_dX)
@@ -167,12 +151,12 @@ def update_parameters(net, gradients, state, scalars, rule, total):
     w, penalty, l2 = net.parameters, 0.0, rule.l2 / total if rule.per_example else rule.l2
     if l2 != 0:
         for layer in net.layers:
-            penalty += penalize(W_of(layer, w), l2, W_of(layer, gradients))
+            penalty += penalize(w[layer.W : layer.b], l2, gradients[layer.W : layer.b])
     if rule.clip_norm < np.inf:
         clip(gradients, rule.clip_norm)
     if rule.decay != 0:
         for layer in net.layers:
-            decay(W_of(layer, w), scalars[0] * rule.decay)
+            decay(w[layer.W : layer.b], scalars[0] * rule.decay)
     vectors = w.ctypes.data, gradients.ctypes.data, state.ctypes.data, w.size
     call(rule.code, (*vectors, scalars.ctypes.data, rule.constants.ctypes.data))
     return penalty

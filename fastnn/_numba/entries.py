@@ -89,7 +89,7 @@ def train(
     and the cost of the epoch, so far.
     """
     m, (ahead, _, width) = X.shape[1], net.packed.shape
-    batches, now = blocks_in(m, batch_size), np.empty(scalars.shape[1])
+    batches, now = blocks_in(m, batch_size), np.zeros(3)
     for turn in range(begin, end):
         epoch, q = turn // per_epoch, turn % per_epoch
         columns = order[epoch % order.shape[0]]
@@ -107,7 +107,7 @@ def train(
         cost, _, _ = pass_block(net, net.packed[q % ahead], count, sums[0], gradients, False, masks)
         cost /= sums[0]
         if first + count == stop:
-            now[:] = scalars[step]
+            now[: scalars.shape[1]] = scalars[step]
             cost += update_parameters(net, gradients, state, now, rule, sums[0])
         sums[1] += cost * (stop - start if rule.per_example else 1)
         if q == per_epoch - 1:

@@ -1,6 +1,6 @@
-"""The optimizers: the table of loops, the penalty and the clipping of a gradient.
+"""The optimizers: the table of formulas, the penalty and the clipping of a gradient.
 
-To add one: its loop, and its line in the table.
+To add one: a line in the table, of functions of one number.
 """
 
 from __future__ import annotations
@@ -11,53 +11,40 @@ from functools import cache
 import numpy as np
 from numba import carray
 
-from fastnn._numba.compiling import ARRAY, INT, c_function, codes_of, jit, reduction
+from fastnn._numba.compiling import ARRAY, INT, c_function, codes_of, formula, jit, reduction
 from fastnn.optimizers import FORMULAS
 
-__all__ = ["CODES", "row_of", "clip", "decay", "penalize"]
+__all__ = ["CODES", "clip", "decay", "inner_product", "penalize", "row_of"]
 
 
-# --- loops over the flat vectors: w and the rows of state are written ---------------------
+# --- formulas: (step, m, v) from the gradient g, and m and v, the vectors that are kept ----
 #
-# scalars, of this step, and constants are float64.
+# scalars, of this step, are of the type of g; constants are float64.
 
 
-def gradient_descent(w, gradient, state, scalars, constants):
-    learning_rate = w.dtype.type(scalars[0])
-    for i in range(w.size):
-        w[i] -= learning_rate * gradient[i]
+def momentum(g, m, v, scalars, constants):
+    m = type(g)(constants[0]) * m + g
+    return scalars[1] * m + scalars[2] * g, m, v
 
 
-def momentum(w, gradient, state, scalars, constants):
-    real, v = w.dtype.type, state[0]
-    share, velocity_rate, gradient_rate = real(constants[0]), real(scalars[1]), real(scalars[2])
-    for i in range(w.size):
-        v[i] = share * v[i] + gradient[i]
-        w[i] -= velocity_rate * v[i] + gradient_rate * gradient[i]
+def rmsprop(g, m, v, scalars, constants):
+    m = mean(m, constants[0], g * g)
+    return scalars[0] * g / (type(g)(math.sqrt(m)) + type(g)(constants[1])), m, v
 
 
-def rmsprop(w, gradient, state, scalars, constants):
-    real, v = w.dtype.type, state[0]
-    rho, rest, epsilon = real(constants[0]), real(1 - constants[0]), real(constants[1])
-    learning_rate = real(scalars[0])
-    for i in range(w.size):
-        v[i] = rho * v[i] + rest * (gradient[i] * gradient[i])
-        w[i] -= learning_rate * gradient[i] / (real(math.sqrt(v[i])) + epsilon)
+def adam(g, m, v, scalars, constants):
+    m, v = mean(m, constants[0], g), mean(v, constants[1], g * g)
+    root = type(g)(math.sqrt(v)) * scalars[2]
+    return scalars[1] * m / (root + type(g)(constants[2])), m, v
 
 
-def adam(w, gradient, state, scalars, constants):
-    real, m, v = w.dtype.type, state[0], state[1]
-    step_size, scale = real(scalars[1]), real(scalars[2])
-    beta1, beta2, epsilon = real(constants[0]), real(constants[1]), real(constants[2])
-    rest1, rest2 = real(1 - constants[0]), real(1 - constants[1])
-    for i in range(w.size):
-        m[i] = beta1 * m[i] + rest1 * gradient[i]
-        v[i] = beta2 * v[i] + rest2 * (gradient[i] * gradient[i])
-        w[i] -= step_size * m[i] / (real(math.sqrt(v[i])) * scale + epsilon)
+@formula
+def mean(old, share, new):
+    return type(new)(share) * old + type(new)(1 - share) * new
 
 
 TABLE = {
-    "gradient_descent": gradient_descent,
+    "gradient_descent": lambda g, m, v, scalars, constants: (scalars[0] * g, m, v),
     "adam": adam,
     "momentum": momentum,
     "rmsprop": rmsprop,
@@ -68,18 +55,30 @@ NAMES = {code: name for name, code in CODES.items()}
 
 @cache
 def row_of(code, char):
-    """The loop of a row."""
-    return c_function(step, NAMES[code], char, loop=TABLE[NAMES[code]])
+    """The loop of a row over the flat vectors."""
+    name = NAMES[code]
+    return c_function(update, name, char, rule=TABLE[name], slots=len(FORMULAS[name].slots))
 
 
-loop = real = None  # in the template: the loop of the row, and the dtype
+rule = slots = real = None  # in the template: the formula, the vectors that it keeps, the dtype
 
 
-def step(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, constants: ARRAY):
-    """The loop knows how many vectors there are in state."""
-    scalars, constants = carray(scalars, 3, np.float64), carray(constants, 3, np.float64)
-    w, gradient, state = carray(w, n, real), carray(gradient, n, real), carray(state, (3, n), real)
-    loop(w, gradient, state, scalars, constants)
+def update(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, constants: ARRAY):
+    w, gradient, state = carray(w, n, real), carray(gradient, n, real), carray(state, (2, n), real)
+    s, c = carray(scalars, 3, np.float64), carray(constants, 3, np.float64)
+    s, c = (real(s[0]), real(s[1]), real(s[2])), (c[0], c[1], c[2])
+    m = v = real(0)
+    for i in range(n):
+        if slots > 0:
+            m = state[0, i]
+        if slots > 1:
+            v = state[1, i]
+        step, m, v = rule(gradient[i], m, v, s, c)
+        w[i] -= step
+        if slots > 0:
+            state[0, i] = m
+        if slots > 1:
+            state[1, i] = v
 
 
 # --- what is done before ------------------------------------------------------------------
@@ -94,11 +93,11 @@ def decay(w, share):
 
 
 @reduction
-def sum_of_squares(x):
+def inner_product(x, y):
     """In float64."""
     total = 0.0
     for i in range(x.size):
-        total += float(x[i]) * float(x[i])
+        total += float(x[i]) * float(y[i])
     return total
 
 
@@ -108,13 +107,13 @@ def penalize(W, l2, dW):
     factor = W.dtype.type(l2)
     for i in range(W.size):
         dW[i] += factor * W[i]
-    return l2 / 2 * sum_of_squares(W)
+    return l2 / 2 * inner_product(W, W)
 
 
 @jit
 def clip(gradient, longest):
     """Shorten the gradient to `longest` where it is longer."""
-    norm = math.sqrt(sum_of_squares(gradient))
+    norm = math.sqrt(inner_product(gradient, gradient))
     if norm > longest:
         factor = gradient.dtype.type(longest / norm)
         for i in range(gradient.size):
