@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 
 from fastnn import _kernels_numpy as reference
-from fastnn._numba import activations, entries, losses, updates
+from fastnn._numba import activations, entries, losses, random, updates
 from fastnn._numba.engine import LAYER, Net
 from fastnn._numba.tile import VECTOR_BYTES
 from fastnn._specifications import LayerSpec, LossSpec, UpdateSpec
@@ -106,7 +106,7 @@ def output_cost(A, D, Y, weights, loss, activation, alpha, dZ):
 
 def shuffle(order, seed, epoch):
     """A random permutation of 0 ... m - 1 for each epoch."""
-    entries.shuffle("I")(order, np.uint64(seed), np.uint64(epoch))
+    random.shuffle("I")(order, np.uint64(seed), np.uint64(epoch))
 
 
 # --- the whole network --------------------------------------------------------------------
@@ -172,7 +172,8 @@ class Network(reference.Network):
         weights = np.empty((0, 0), dtype) if weights is None else weights
         order = np.empty((1, 0), np.uint32) if order is None else np.ascontiguousarray(order)
         per_epoch = _blocks(m, batch_size, net.packed.shape[2])
-        before = np.vstack((parameters, state))
+        before = np.concatenate((parameters, state.reshape(-1)))
+        before = before.reshape(1 + len(state), parameters.size)
         arguments = (
             net, X, Y, weights, order, batch_size, _rule(spec, dtype.char), scalars, state,
             np.uint64(seed), first_step, costs, np.empty_like(parameters), before, np.zeros(2),
@@ -183,7 +184,7 @@ class Network(reference.Network):
             for turn in self._turns(net, len(costs) * per_epoch):
                 kernel(*arguments, *turn)
         except BaseException:
-            parameters[:], state[:] = before[0], before[1:]
+            parameters[:], state[...] = before[0], before[1:].reshape(state.shape)
             raise
 
     def update(self, gradients, spec, scalars, state):

@@ -10,7 +10,7 @@ from fastnn._numba.compiling import inlined, jit
 from fastnn._numba.layers import add_gradients, dense_backward, dense_forward
 from fastnn._numba.random import drop
 from fastnn._numba.tile import call
-from fastnn._numba.updates import clip, decay, inner_product, penalize
+from fastnn._numba.updates import add_scaled, clip, inner_product
 
 __all__ = ["LAYER", "Net", "pass_block", "update_parameters"]
 
@@ -37,11 +37,6 @@ class Net(NamedTuple):
     """Flat."""
 
 
-@inlined
-def W_b_of(layer, flat):
-    return flat[layer.W : layer.b], flat[layer.b : layer.b + layer.n_out]
-
-
 # --- one block ----------------------------------------------------------------------------
 
 
@@ -51,10 +46,9 @@ def forward_block(net, x, count, masks):
     A_prev = x
     for l in range(net.layers.size):
         layer = net.layers[l]
-        n, width = layer.n_out, x.shape[1]
+        n, width, w = layer.n_out, x.shape[1], net.parameters
         A, D = net.memory[layer.A : layer.A + n], net.memory[layer.D : layer.D + n]
-        W, b = W_b_of(layer, net.parameters)
-        dense_forward(W, b, A_prev, A)
+        dense_forward(w[layer.W : layer.b], w[layer.b : layer.b + n], A_prev, A)
         has_D = layer.D != layer.A
         call(layer.activate, (A.ctypes.data, D.ctypes.data, n, width, layer.alpha, has_D))
         if layer.keep < 1:
@@ -90,7 +84,7 @@ def backward_block(net, x, count, gradients, needs_dX):
         if gradients.size:
             start = net.layers[l - 1].A
             A_prev = net.memory[start : start + layer.n_in] if l else x
-            dW, db = W_b_of(layer, gradients)
+            dW, db = gradients[layer.W : layer.b], gradients[layer.b : layer.b + layer.n_out]
             add_gradients(dZ, A_prev, dW, db, net.scratch)
         if l or needs_dX:
             dA_prev = net.memory[layer.dA_prev : layer.dA_prev + layer.n_in]
@@ -149,14 +143,17 @@ def update_parameters(net, gradients, state, scalars, rule, total):
     rule: an UpdateSpec, with the address of its loop for its code; total: that of the batch.
     """
     w, penalty, l2 = net.parameters, 0.0, rule.l2 / total if rule.per_example else rule.l2
-    if l2 != 0:
-        for layer in net.layers:
-            penalty += penalize(w[layer.W : layer.b], l2, gradients[layer.W : layer.b])
+    for layer in net.layers:
+        if l2 != 0:
+            W = w[layer.W : layer.b]
+            add_scaled(W, l2, gradients[layer.W : layer.b])
+            penalty += l2 / 2 * inner_product(W, W)
     if rule.clip_norm < np.inf:
         clip(gradients, rule.clip_norm)
-    if rule.decay != 0:
-        for layer in net.layers:
-            decay(w[layer.W : layer.b], scalars[0] * rule.decay)
+    for layer in net.layers:
+        if rule.decay != 0:
+            W = w[layer.W : layer.b]
+            add_scaled(W, -scalars[0] * rule.decay, W)
     vectors = w.ctypes.data, gradients.ctypes.data, state.ctypes.data, w.size
     call(rule.code, (*vectors, scalars.ctypes.data, rule.constants.ctypes.data))
     return penalty

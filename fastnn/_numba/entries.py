@@ -13,10 +13,9 @@ from numba import types
 from fastnn._numba.blocks import blocks_in, pack, place_of, unpack
 from fastnn._numba.compiling import BOOL, FLOAT, INT, inlined, jit, per_dtype
 from fastnn._numba.engine import LAYER, Net, pass_block, update_parameters
-from fastnn._numba.random import shuffle_rows
 from fastnn._specifications import LossSpec, UpdateSpec
 
-__all__ = ["run", "shuffle", "train", "update"]
+__all__ = ["run", "train", "update"]
 
 # --- types of parameters: for an array of `real` numbers, real[:, :] of any strides -------
 
@@ -124,8 +123,3 @@ def update(
 ):
     """Return what the penalty adds to the cost."""
     return update_parameters(net, gradients, state, scalars, rule, 1.0)
-
-
-@per_dtype
-def shuffle(order: types.uint32[:, :], seed: WORD, epoch: WORD):
-    shuffle_rows(order, seed, epoch)

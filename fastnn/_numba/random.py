@@ -1,10 +1,13 @@
 """Random numbers: the order of examples, and the masks of dropout (``_numpy/random.py``)."""
 
+from __future__ import annotations
+
 import numpy as np
+from numba import types
 
-from fastnn._numba.compiling import jit
+from fastnn._numba.compiling import jit, per_dtype
 
-__all__ = ["drop", "shuffle_rows"]
+__all__ = ["drop", "shuffle"]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 HALF = np.uint64(32)
@@ -19,8 +22,8 @@ def mix64(z):
     return z ^ (z >> np.uint64(31))
 
 
-@jit
-def shuffle_rows(order, seed, epoch):
+@per_dtype
+def shuffle(order: types.uint32[:, :], seed: types.uint64, epoch: types.uint64):
     """A permutation of 0 ... m - 1 for each row: Fisher and Yates' shuffle."""
     for r in range(order.shape[0]):
         stream = mix64(seed + epoch + np.uint64(r))

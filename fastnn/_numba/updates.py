@@ -1,4 +1,4 @@
-"""The optimizers: the table of formulas, the penalty and the clipping of a gradient.
+"""The optimizers: the table of formulas, and what penalty, decay and clipping are made of.
 
 To add one: a line in the table, of functions of one number.
 """
@@ -14,7 +14,7 @@ from numba import carray
 from fastnn._numba.compiling import ARRAY, INT, c_function, codes_of, formula, jit, reduction
 from fastnn.optimizers import FORMULAS
 
-__all__ = ["CODES", "clip", "decay", "inner_product", "penalize", "row_of"]
+__all__ = ["CODES", "add_scaled", "clip", "inner_product", "row_of"]
 
 
 # --- formulas: (step, m, v) from the gradient g, and m and v, the vectors that are kept ----
@@ -84,14 +84,6 @@ def update(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, cons
 # --- what is done before ------------------------------------------------------------------
 
 
-@jit
-def decay(w, share):
-    """Take a share of the weights away."""
-    factor = w.dtype.type(share)
-    for i in range(w.size):
-        w[i] -= factor * w[i]
-
-
 @reduction
 def inner_product(x, y):
     """In float64."""
@@ -102,12 +94,11 @@ def inner_product(x, y):
 
 
 @jit
-def penalize(W, l2, dW):
-    """Add the derivative of l2 / 2 sum(W^2) to dW and return its value."""
-    factor = W.dtype.type(l2)
-    for i in range(W.size):
-        dW[i] += factor * W[i]
-    return l2 / 2 * inner_product(W, W)
+def add_scaled(x, factor, y):
+    """y += factor x."""
+    factor = x.dtype.type(factor)
+    for i in range(x.size):
+        y[i] += factor * x[i]
 
 
 @jit
