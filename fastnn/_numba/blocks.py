@@ -39,23 +39,30 @@ def pack(X, order, batch_size, begin, end, packed, row):
     for start in range(0, n, GROUP):
         for q in range(begin, end):
             first, count, _ = place_of(q, packed.shape[2], batch_size, m)
+            columns = order[first : first + count]
             for k in range(start, min(start + GROUP, n)):
                 target = packed[q - begin, row + k]
-                copy(X, k, order, first, count, target)
+                if order.size:
+                    gather(X, k, columns, target)
+                else:
+                    copy(X, k, first, count, target)
                 target[count:] = 0
 
 
 @jit
-def copy(X, k, order, first, count, target):
-    if order.size:
-        for j in range(count):
-            target[j] = X[k, order[first + j]]
-    elif X.strides[1] == X.itemsize:  # said in so many words, for LLVM to copy vectors
+def copy(X, k, first, count, target):
+    if X.strides[1] == X.itemsize:  # said in so many words, for LLVM to copy vectors
         for j in range(count):
             target[j] = X[k, first + j]
     else:
         for j in range(count):
             target[j] = X[k, first + j]
+
+
+@jit
+def gather(X, k, columns, target):
+    for j in range(columns.size):
+        target[j] = X[k, columns[j]]
 
 
 @jit

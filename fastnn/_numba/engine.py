@@ -126,7 +126,7 @@ def pass_block(net, block, count, total, gradients, needs_dX, masks):
         arrays = A.ctypes.data, y.ctypes.data, losses.ctypes.data, dZ.ctypes.data
         unpaired = back and not net.loss.paired
         call(net.loss.code, (*arrays, n, width, net.loss.alpha, unpaired))
-        cost = inner_product(weights[:count], losses[:count])
+        cost = inner_product(weights, losses, count)
         if back:
             weighted_output(net, A, y, dZ, weights, total, count)
             dX = backward_block(net, x, count, gradients, needs_dX)
@@ -147,7 +147,7 @@ def update_parameters(net, gradients, state, scalars, rule, total):
         if l2 != 0:
             W = w[layer.W : layer.b]
             add_scaled(W, l2, gradients[layer.W : layer.b])
-            penalty += l2 / 2 * inner_product(W, W)
+            penalty += l2 / 2 * inner_product(W, W, W.size)
     if rule.clip_norm < np.inf:
         clip(gradients, rule.clip_norm)
     for layer in net.layers:

@@ -85,10 +85,10 @@ def update(w: ARRAY, gradient: ARRAY, state: ARRAY, n: INT, scalars: ARRAY, cons
 
 
 @reduction
-def inner_product(x, y):
-    """In float64."""
+def inner_product(x, y, n):
+    """Of the first n numbers, in float64."""
     total = 0.0
-    for i in range(x.size):
+    for i in range(n):
         total += float(x[i]) * float(y[i])
     return total
 
@@ -104,7 +104,7 @@ def add_scaled(x, factor, y):
 @jit
 def clip(gradient, longest):
     """Shorten the gradient to `longest` where it is longer."""
-    norm = math.sqrt(inner_product(gradient, gradient))
+    norm = math.sqrt(inner_product(gradient, gradient, gradient.size))
     if norm > longest:
         factor = gradient.dtype.type(longest / norm)
         for i in range(gradient.size):
