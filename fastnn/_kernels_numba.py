@@ -39,6 +39,8 @@ BLOCK_COLUMNS = 256
 SMALL_BYTES = 1 << 16
 # Bytes of packed examples that training keeps ahead: a row of X is read once for all of them.
 AHEAD_BYTES = 1 << 23
+# Numbers of dA for the Jacobians of some examples.
+JACOBIAN_BLOCK = 1 << 18
 # Seconds between two looks for Ctrl-C, and multiplications before the first.
 POLL_SECONDS = 0.05
 POLL_WORK = 1e7
@@ -60,7 +62,7 @@ def activation_derivative(A, activation, alpha, derivative):
 
 def _apply(loop, Z, alpha, A, D):
     a = np.array(Z, order="C")
-    d = np.empty_like(a)
+    d = a if D is None else np.empty_like(a)
     loop.ctypes(a.ctypes.data, d.ctypes.data, *a.shape, alpha, D is not None)
     np.copyto(A, a)
     if D is not None:
@@ -134,11 +136,14 @@ class Network(reference.Network):
         self._run(loss, X, dA, masks=masks, gradients=gradients, dX=dX)
 
     def jacobian(self, X, J, threads=1):
-        dA, dX = np.zeros((self.layers[-1].n_out, X.shape[1]), X.dtype), np.empty_like(X)
-        for i in range(self.layers[-1].n_out):
-            dA[i - 1], dA[i] = 0, 1
-            self.backward(X, dA, None, dX)
-            J[:, i] = dX.T
+        # Each example once for each output, where dA is 1.
+        _, n_out, n_in = J.shape
+        size = max(JACOBIAN_BLOCK // n_out**2, 1)
+        for start in range(0, X.shape[1], size):
+            x = np.repeat(X[:, start : start + size], n_out, axis=1)
+            dA, dX = np.tile(np.eye(n_out, dtype=X.dtype), x.shape[1] // n_out), np.empty_like(x)
+            self.backward(x, dA, None, dX)
+            J[start : start + size] = dX.T.reshape(-1, n_out, n_in)
 
     def _run(
         self, loss, X, Y=None, weights=None, total=1, masks=None, A=None, gradients=None, dX=None
@@ -208,7 +213,7 @@ class Network(reference.Network):
         Of m examples that are used again, all blocks that there is room for are packed ahead.
         """
         dtype, n_in, n_out = self.parameters.dtype, self.layers[0].n_in, self.layers[-1].n_out
-        layers, rows = _plan(tuple(self.layers), dtype.char, bool(back), bool(masks))
+        layers, rows, widest = _plan(tuple(self.layers), dtype.char, bool(back), bool(masks))
         code = losses.row_of(loss.code, dtype.char).address if loss else 0
         loss = LossSpec(code, *(loss or LossSpec(0))[1:])
         packed_rows, panel = n_in + n_out + 1, 2 * VECTOR_BYTES // dtype.itemsize
@@ -219,14 +224,13 @@ class Network(reference.Network):
         ahead = min(room, blocks) if shuffled or blocks <= room else 1
         packed = np.empty((max(ahead, 1), packed_rows, width), dtype)
         packed[:, -1] = 1  # the weights
-        features = width + int(layers["n_out"].max())
-        memory, scratch = np.empty((rows, width), dtype), np.empty(features * panel, dtype)
+        memory, scratch = np.empty((rows, width), dtype), np.empty((width + widest) * panel, dtype)
         return Net(layers, loss, self.parameters, packed, memory, scratch)
 
 
 @lru_cache(1024)
 def _plan(layers, char, back, masks):
-    """`LAYER` of each layer, and how many rows the memory of a block has.
+    """`LAYER` of each layer, how many rows the memory of a block has, and the most of one layer.
 
     back: a pass back follows; masks: with dropout.
     """
@@ -238,10 +242,9 @@ def _plan(layers, char, back, masks):
         start, row = b + n_out, D + n_out
     plan = np.array(plan, LAYER)
     # dZ and dA_prev change places from layer to layer.
-    widest = max(layers[0][0], *plan["n_out"]) if back else 0
-    even = np.arange(len(plan)) % 2
+    widest, even = int(max(layers[0].n_in, *plan["n_out"])), np.arange(len(plan)) % 2
     plan["dZ"], plan["dA_prev"] = row + even * widest, row + (1 - even) * widest
-    return plan, int(row + 2 * widest + 1)
+    return plan, row + 2 * widest * back + 1, widest
 
 
 def _rule(spec, char):
