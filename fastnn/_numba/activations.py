@@ -65,6 +65,8 @@ def derivative_of(code, char):
 
 
 def from_output(g, derivative):
+    """(a, g'(z)) of both formulas."""
+
     def both(z, alpha):
         a = g(z, alpha)
         return a, derivative(a, alpha)
