@@ -78,8 +78,9 @@ def gate(z, w, low, slope):
     # The quotient's remainder, as in `corrected`, with what e has lost.
     rest = (numerator - a * denominator) - a * ((e - (denominator - one)) + lost * pick(z, DOWN))
     rest = (rest + (lost if below else type(z)(0))) * inverse
-    value = (z * a + z * rest) * (pick(z, DOWN) if below else one)
-    return value, (e if below else one) * inverse + z * slope * (e * inverse * inverse)
+    down = pick(z, DOWN) if below else one
+    rise = z * slope * ((numerator if below else e) * inverse * inverse)
+    return (z * a + z * rest) * down, (numerator * inverse + rise) * down
 
 
 @formula
