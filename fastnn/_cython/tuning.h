@@ -105,9 +105,11 @@ enum {
 /* A helper that gets no processor would hold up the others: one that has not come by this time
  * is not let in. */
 #define ENROLMENT_SECONDS 1e-4
-/* From so long for a word to and fro, threads are far from each other.  Measured: 60 to 80 ns where
- * the cores share a cache, 330 to 360 where not. */
-#define FAR_SECONDS 2e-7
+/* From so long for a word to and fro, at the least, threads are far from each other.  Measured: 60 to
+ * 80 ns where the cores share a cache, 330 to 360 where not; the clock adds some 30. */
+#define FAR_SECONDS 2.5e-7
+/* And so long is waited for a word. */
+#define PATIENCE_SECONDS 1e-5
 /* A team whose caller waits for more than this share of its time is dissolved; at one half, two
  * threads are no faster than one.  The share is that of the window of time (at first, of any
  * time), and waiting of less than WAITED_SECONDS in it is nothing. */
