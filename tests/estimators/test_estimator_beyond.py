@@ -185,7 +185,8 @@ def test_plain_labels(y):
 
 def test_plain_arrays_and_names():
     """Names of features are forgotten with a fit on an array, and missed in a call between."""
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     model = classifier(max_iter=3).fit(pandas.DataFrame(X, columns=list("abcd")), Y)
     assert list(model.feature_names_in_) == list("abcd")
     with pytest.warns(UserWarning, match="X does not have valid feature names"):
