@@ -86,7 +86,7 @@ def pytest_report_header():
     versions = {name: _version(name) for name in ("numpy", "numba", "cython", "hypothesis")}
     here = [level for level in built_levels() if level not in runnable_levels()]
     return [
-        f"fastnn {_version('fastnn')} from {_origin('fastnn')}",
+        f"fastnn {_version('fastnn-kernels')} from {_origin('fastnn')}",
         f"kernels tested: {', '.join(map(str, KERNEL_SETS))} (this CPU: {cpu_level()})",
         f"built, but not runnable on this CPU: {', '.join(here) or 'none'}",
         f"examples: {len(EXAMPLES)}" if EXAMPLES else "examples: none beside the tests, none run",
